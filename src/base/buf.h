@@ -1,0 +1,27 @@
+/* Growing text in an arena with a ceiling. The first append that does not fit sets failed and
+ * every later one is ignored, so a writer asks once, at the end. */
+#ifndef FIRSTHAND_BASE_BUF_H
+#define FIRSTHAND_BASE_BUF_H
+
+#include "base/str.h"
+
+struct buf {
+    struct arena *arena;
+    char         *data;
+    size_t        len;
+    size_t        cap;
+    size_t        bytes_max;
+    bool          failed;
+};
+
+void buf_init(struct buf *buf, struct arena *arena, size_t bytes_max);
+void buf_clear(struct buf *buf); /* empty and not failed; keeps its memory */
+
+void buf_add(struct buf *buf, struct str text);
+void buf_add_byte(struct buf *buf, char byte);
+PRINTF_LIKE(2, 3) void buf_fmt(struct buf *buf, const char *format, ...);
+
+/* What was written so far; valid until the next append. Never absent. */
+struct str buf_str(const struct buf *buf);
+
+#endif

@@ -1,0 +1,113 @@
+#include "base/json_in.h"
+
+#include <math.h>
+
+static void drop_tree(void *root)
+{
+    json_decref(root);
+}
+
+/* Bound depth and size before jansson builds anything. Brackets and commas outside of text count
+ * the values; the text's own grammar is jansson's business. */
+static enum err check_bounds(struct str text, struct error *error)
+{
+    int64_t depth = 0, values = 0;
+    bool    in_string = false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (in_string) {
+            if (c == '\\') i++;
+            in_string = c != '"';
+            continue;
+        }
+        in_string = c == '"';
+        if (c == '{' || c == '[') depth++;
+        if (c == '}' || c == ']') depth--;
+        if (c == '{' || c == '[' || c == ',') values++;
+        if (depth > JSON_IN_DEPTH_MAX)
+            return FAIL(error, ERR_INVALID, "too_deep", "nested deeper than %d", JSON_IN_DEPTH_MAX);
+        if (values > JSON_IN_VALUES_MAX)
+            return FAIL(error, ERR_INVALID, "too_many_values", "more than %d values",
+                        JSON_IN_VALUES_MAX);
+    }
+    return ERR_OK;
+}
+
+static const char *slug_of(enum json_error_code code)
+{
+    switch (code) {
+    case json_error_duplicate_key: return "duplicate_key";
+    case json_error_null_character:
+    case json_error_null_byte_in_key: return "nul_character";
+    case json_error_invalid_utf8: return "invalid_utf8";
+    case json_error_numeric_overflow: return "number_out_of_range";
+    case json_error_stack_overflow: return "too_deep";
+    default: return "malformed_json";
+    }
+}
+
+enum err json_parse(struct arena *arena, struct str text, struct error *error, json_t **ret_root)
+{
+    enum err e = check_bounds(text, error);
+    if (e) return e;
+    if (text.len == 0) return FAIL(error, ERR_INVALID, "malformed_json", "the body is empty");
+
+    json_error_t fault;
+    json_t      *root =
+        json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
+    if (root == NULL)
+        return FAIL(error, ERR_INVALID, slug_of(json_error_code(&fault)), "line %d, column %d",
+                    fault.line, fault.column);
+    arena_defer(arena, drop_tree, root);
+    *ret_root = root;
+    return ERR_OK;
+}
+
+struct str in_text(const json_t *object, const char *key, struct arena *arena)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_string(value)) return STR_NONE;
+    return str_copy(arena, (struct str){ json_string_value(value), json_string_length(value) });
+}
+
+bool json_whole_number(const json_t *value, int64_t *ret_value)
+{
+    if (json_is_integer(value)) {
+        *ret_value = json_integer_value(value);
+        return true;
+    }
+    if (!json_is_real(value)) return false;
+    double real = json_real_value(value);
+    if (real != trunc(real) || real < -0x1p63 || real >= 0x1p63) return false;
+    *ret_value = (int64_t)real;
+    return true;
+}
+
+int64_t in_int(const json_t *object, const char *key, int64_t when_absent)
+{
+    int64_t value = when_absent;
+    return json_whole_number(json_object_get(object, key), &value) ? value : when_absent;
+}
+
+bool in_bool(const json_t *object, const char *key, bool when_absent)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_boolean(value) ? json_is_true(value) : when_absent;
+}
+
+double in_number(const json_t *object, const char *key, double when_absent)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : when_absent;
+}
+
+bool in_has(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return value != NULL && !json_is_null(value);
+}
+
+bool in_is_null(const json_t *object, const char *key)
+{
+    return json_is_null(json_object_get(object, key));
+}

@@ -1,0 +1,113 @@
+#include "base/log.h"
+
+#include "base/time_text.h"
+#include "base/world.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Process-wide by nature: there is one stderr. Set once at start, reopened by SIGHUP. */
+static _Atomic int log_fd = STDERR_FILENO;
+static _Atomic int log_level_min = LOG_INFO;
+static char        log_path[1024];
+
+static const char *const level_names[] = { "debug", "info", "warning", "error" };
+
+bool log_open(enum log_level level, const char *path)
+{
+    atomic_store(&log_level_min, (int)level);
+    if (path == NULL) return true;
+    if (strlen(path) >= sizeof(log_path)) return false;
+    memcpy(log_path, path, strlen(path) + 1);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (fd < 0) return false;
+    atomic_store(&log_fd, fd);
+    return true;
+}
+
+void log_reopen(void)
+{
+    if (log_path[0] == '\0') return;
+    int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (fd < 0) return;
+    /* dup3 swaps the file under the number, so a line being written lands in one of the two. */
+    dup3(fd, atomic_load(&log_fd), O_CLOEXEC);
+    close(fd);
+}
+
+PRINTF_LIKE(2, 3) static void append(struct log_line *line, const char *format, ...)
+{
+    size_t  room = sizeof(line->text) - line->len;
+    va_list arguments;
+    va_start(arguments, format);
+    int len = vsnprintf(line->text + line->len, room, format, arguments);
+    va_end(arguments);
+    if (len > 0) line->len += (size_t)len < room ? (size_t)len : room - 1;
+}
+
+/* Escaped, cut so that the line's end always fits. */
+static void append_escaped(struct log_line *line, struct str text)
+{
+    for (size_t i = 0; i < text.len && line->len + 16 < sizeof(line->text); i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c == '"' || c == '\\')
+            append(line, "\\%c", c);
+        else if (c < 0x20 || c >= 0x7f)
+            append(line, "\\u%04x", c);
+        else
+            line->text[line->len++] = (char)c;
+    }
+}
+
+void log_begin(struct log_line *line, enum log_level level, const char *event)
+{
+    line->level = level;
+    line->len = 0;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    char text[TIME_TEXT_BYTES];
+    time_format((int64_t)now.tv_sec * MS_PER_SECOND + now.tv_nsec / 1000000, text);
+    append(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", text, level_names[level],
+           event);
+}
+
+/* Room for the key, some of the value and the end of the line. */
+static bool has_room(const struct log_line *line, const char *key)
+{
+    return line->len + strlen(key) + 48 < sizeof(line->text);
+}
+
+void log_text(struct log_line *line, const char *key, struct str text)
+{
+    if (text.data == NULL || !has_room(line, key)) return;
+    append(line, ",\"%s\":\"", key);
+    append_escaped(line, text);
+    append(line, "\"");
+}
+
+void log_int(struct log_line *line, const char *key, int64_t value)
+{
+    if (has_room(line, key)) append(line, ",\"%s\":%lld", key, (long long)value);
+}
+
+void log_error(struct log_line *line, const struct error *error)
+{
+    log_text(line, "error", str_of(err_name(error->code)));
+    log_text(line, "slug", str_of(error->slug));
+    log_text(line, "detail", str_of(error->detail));
+    log_text(line, "file", str_of(error->file));
+    log_int(line, "line", error->line);
+}
+
+void log_end(struct log_line *line)
+{
+    if ((int)line->level < atomic_load(&log_level_min)) return;
+    append(line, "}\n");
+    ssize_t written = write(atomic_load(&log_fd), line->text, line->len);
+    (void)written; /* nowhere to say that the log itself failed */
+}

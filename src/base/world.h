@@ -1,0 +1,30 @@
+/* The world outside the rules: the clock and chance. Everything that decides by time reads it
+ * through here, so a test can advance it; nothing else calls the system's clock or generator. */
+#ifndef FIRSTHAND_BASE_WORLD_H
+#define FIRSTHAND_BASE_WORLD_H
+
+#include "base/macros.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct world {
+    _Atomic int64_t offset_ms; /* added to the real clock; 0 outside tests */
+};
+
+/* Milliseconds since 1970, UTC, with the test clock's offset. Thread-safe. */
+int64_t world_now_ms(struct world *world);
+
+/* Move the clock forward; milliseconds >= 0. */
+void world_advance_ms(struct world *world, int64_t milliseconds);
+
+/* Real microseconds from an arbitrary start that never go back: for measuring how long something
+ * took, never for deciding. */
+int64_t world_monotonic_us(void);
+
+/* Cryptographically strong random bytes. Never fails (the process ends if the kernel has none). */
+void world_random(void *bytes, size_t count);
+
+#endif

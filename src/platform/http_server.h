@@ -1,0 +1,133 @@
+/* HTTP in: a thin, bounded adapter over libmicrohttpd, the only user of microhttpd.h.
+ *
+ * One http_exchange is one request and its reply. The application is four callbacks; the adapter
+ * calls them in this order, each on the poll thread that owns the connection:
+ *
+ *     on_headers   once; chooses how the body is taken, or replies at once (an early refusal)
+ *     on_body      for streamed bodies, once per piece
+ *     on_request   once the body is complete; replies, or suspends the exchange
+ *     on_end       exactly once for every exchange that saw on_headers, last, also when the client
+ *                  went away; after it the exchange and its arena are gone
+ *
+ * An early refusal reads and drops up to HTTP_DRAIN_BYTES_MAX of the body first, so that the client
+ * gets to see it (not when the client sent Expect: 100-continue: then at once). */
+#ifndef FIRSTHAND_PLATFORM_HTTP_SERVER_H
+#define FIRSTHAND_PLATFORM_HTTP_SERVER_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/str.h"
+
+#include <stdatomic.h>
+
+enum {
+    HTTP_HEADERS_BYTES_MAX = 16 << 10,
+    HTTP_DRAIN_BYTES_MAX = 1 << 20,
+    HTTP_PIECE_BYTES_MAX = 256 << 10, /* what one on_body call gets at most */
+    HTTP_ARENA_SOFT_BYTES_MAX = 8 << 20,
+};
+
+struct http_server;
+struct http_exchange_private;
+
+struct http_exchange {
+    struct arena *arena; /* given back after on_end */
+    struct str    method;
+    struct str    path;  /* as received, still percent-encoded, without the query */
+    struct str    query; /* without '?'; absent when there is none */
+    struct str    peer;  /* numeric address without port: "127.0.0.1", "::1" */
+    struct str    body;  /* buffered bodies only; complete in on_request; empty, never absent */
+    int64_t body_bytes_declared; /* Content-Length; -1 when chunked; 0 when there is no body */
+    int64_t started_us;          /* world_monotonic_us() when the headers were in */
+    void   *app_state;           /* the application's own */
+
+    struct http_exchange_private *private;
+};
+
+struct http_outcome {
+    int     status;      /* what was replied; 0 when nothing was */
+    bool    is_complete; /* the reply went out whole */
+    int64_t body_bytes_received;
+};
+
+struct http_app {
+    void *context;
+    void (*on_headers)(void *context, struct http_exchange *exchange);
+    void (*on_body)(void *context, struct http_exchange *exchange, struct str piece);
+    void (*on_request)(void *context, struct http_exchange *exchange);
+    void (*on_end)(void *context, struct http_exchange *exchange,
+                   const struct http_outcome *outcome);
+};
+
+struct http_server_options {
+    struct str address;         /* "127.0.0.1", "0.0.0.0", "::1", "::" */
+    int        port;            /* 0 = any free one */
+    int        threads_count;   /* poll threads, each with its own epoll and listen queue share */
+    int        connections_max; /* across all threads */
+    int        connections_per_address_max; /* 0 = off */
+    int64_t    idle_ms_max;                 /* no byte either way for that long: closed */
+    int64_t    headers_ms_max; /* from accept, or from the end of the previous exchange, until the
+                                  headers of the next are in: else closed */
+    int64_t body_bytes_per_s_min; /* a body arriving slower than this, averaged since the headers
+                                     and after a grace of idle_ms_max: closed */
+    const char *tls_cert_path;    /* PEM; both or neither; NULL = plain HTTP */
+    const char *tls_key_path;
+};
+
+/* Start listening and serving. *ret_server is owned by the caller until http_server_stop.
+ * ERR_UNAVAILABLE "cannot_listen" with the address and reason. */
+MUST_USE enum err http_server_start(const struct http_server_options *options,
+                                    const struct http_app *app, struct error *error,
+                                    struct http_server **ret_server);
+
+/* The port that is listened on. */
+int http_server_port(const struct http_server *server);
+
+/* Connections open now (for tests, /metrics and the drain). */
+int http_server_connections(const struct http_server *server);
+
+/* Clean drain: stop accepting, answer what is under way with Connection: close, close idle
+ * connections, wait for the rest up to drain_ms_max, then close what remains. Every exchange must
+ * be resumed by its owner meanwhile: a suspended one is waited for. Frees the server. */
+void http_server_stop(struct http_server *server, int64_t drain_ms_max);
+
+/* --- on the exchange ----------------------------------------------------------------------- */
+
+/* A request header's value, trimmed; absent when there is none. The name in any case. Borrowed
+ * until on_end. Repeated headers: the first. */
+struct str http_header(const struct http_exchange *exchange, const char *name);
+
+/* For on_headers. Exactly one of: keep the whole body up to bytes_max (a larger one, announced or
+ * not, is answered by calling too_large in the app's stead: see http_body_too_large), or hand it to
+ * on_body piece by piece, or http_reply for an early refusal. Default when none is called: buffer,
+ * with bytes_max 0. */
+void http_body_buffer(struct http_exchange *exchange, int64_t bytes_max);
+void http_body_stream(struct http_exchange *exchange);
+
+/* True in on_request when the buffered body was larger than allowed: exchange->body is empty and
+ * the app must reply 413. */
+bool http_body_is_too_large(const struct http_exchange *exchange);
+
+/* Set the reply: status and body (owned by the exchange's arena, or static). Allowed in on_headers
+ * and on_body (an early refusal: the rest of the body is dropped as above, on_body and on_request
+ * are not called any more), in on_request, and, by any one thread, while suspended. At most once.
+ */
+void http_reply(struct http_exchange *exchange, int status, struct str body);
+
+/* The reply's bytes come from a file: length bytes from offset. Takes ownership of fd. */
+void http_reply_file(struct http_exchange *exchange, int status, int fd, int64_t offset,
+                     int64_t length);
+
+/* Add a response header; name and value are copied. Control characters in a value are a broken
+ * invariant (CHECK): callers encode. Before or after http_reply, but before on_request returns or
+ * the exchange is resumed. */
+void http_reply_header(struct http_exchange *exchange, const char *name, struct str value);
+
+/* For on_request only: park the exchange; the poll thread goes on with other connections. From this
+ * call on the exchange belongs to whoever will resume it. Call it before handing the exchange to a
+ * queue. http_resume may be called from any thread, exactly once, after http_reply; the exchange
+ * must not be touched after it. */
+void http_suspend(struct http_exchange *exchange);
+void http_resume(struct http_exchange *exchange);
+
+#endif

@@ -1,0 +1,57 @@
+/* Group commit. One thread owns the only DB_WRITE connection; write calls queue here and as many as
+ * are waiting run inside one transaction, a savepoint each; their owners hear about it only after
+ * the commit is durable. With a driver that has many writers a pool of these would stand here.
+ *
+ * What a job's run must bear: it may run more than once (after another job of the batch broke the
+ * transaction), so it must begin from nothing each time and touch only the db it is given. */
+#ifndef FIRSTHAND_PLATFORM_WRITER_H
+#define FIRSTHAND_PLATFORM_WRITER_H
+
+#include "platform/db.h"
+
+enum {
+    WRITER_QUEUE_MAX = 4096,
+    WRITER_BATCH_MAX = 128,
+};
+static const int64_t WRITER_WAL_BYTES_MAX = (int64_t)64 << 20; /* then one RESTART checkpoint */
+
+struct writer;
+
+struct write_job {
+    /* On the writer's thread, inside the transaction. ERR_OK keeps what it wrote; anything else
+     * undoes it (and only it). */
+    enum err (*run)(void *argument, struct db *db, struct error *error);
+    /* On the writer's thread, once, after the batch's fate is known. e is run's last answer, or
+     * ERR_UNAVAILABLE "commit_unknown" (the commit failed: the outcome is not known) or
+     * "store_unavailable" (could not be run). May free the job. Must not block. */
+    void (*done)(void *argument, enum err e, const struct error *error);
+    void *argument;
+
+    struct write_job *next; /* the writer's */
+    struct error      error;
+    enum err          result;
+};
+
+struct writer_stats {
+    int64_t commits, jobs, jobs_failed, batches_rerun, checkpoints_restart, checkpoint_us_max;
+    int64_t batch_jobs_max, queue_now;
+};
+
+/* Takes ownership of a DB_WRITE connection. */
+struct writer *writer_start(struct db *db);
+
+/* Queue a job; its memory stays the caller's until done. ERR_UNAVAILABLE "writer_full" |
+ * "writer_stopping": not queued, done is not called. Thread-safe, never blocks. */
+MUST_USE enum err writer_submit(struct writer *writer, struct write_job *job, struct error *error);
+
+/* Queue and wait for the outcome: for runners and commands, never on a poll thread. */
+MUST_USE enum err writer_call(struct writer *writer,
+                              enum err (*run)(void *argument, struct db *db, struct error *error),
+                              void *argument, struct error *error);
+
+void writer_read_stats(struct writer *writer, struct writer_stats *ret_stats);
+
+/* Run what is queued, checkpoint, close the connection, end the thread. */
+void writer_stop(struct writer *writer);
+
+#endif
