@@ -1,0 +1,311 @@
+#include "platform/config.h"
+
+#include "base/num.h"
+#include "base/time_text.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum setting_type { SETTING_TEXT, SETTING_COUNT, SETTING_DURATION, SETTING_RATE, SETTING_SWITCH };
+
+struct setting {
+    const char       *name;
+    enum setting_type type;
+    size_t            offset;
+    int64_t           low, high; /* inclusive; unused for text and switches */
+    const char       *when_absent;
+    bool              is_secret;
+    const char       *meaning;
+};
+
+#define AT(member) offsetof(struct config, member)
+#define HOURS(n)   ((n) * (int64_t)3600000)
+
+static const struct setting settings[] = {
+    { "listen", SETTING_TEXT, AT(listen), 0, 0, "127.0.0.1:3000", false,
+      "address and port; port 0 picks a free one and prints it" },
+    { "data-dir", SETTING_TEXT, AT(data_dir), 0, 0, "./data", false,
+      "store, files, delivered folders, server.key" },
+    { "database", SETTING_TEXT, AT(database), 0, 0, "", false,
+      "empty: SQLite in the data directory" },
+    { "public-url", SETTING_TEXT, AT(public_url), 0, 0, "", false,
+      "base of download and invite links; empty: from listen" },
+    { "platform-fee", SETTING_RATE, AT(platform_fee_ppm), 0, PPM_ONE / 2, "0.20", false,
+      "default share of the platform in a file's price" },
+    { "platform-fee-locked", SETTING_SWITCH, AT(platform_fee_locked), 0, 0, "off", false,
+      "organisations may not change their share" },
+    { "rate-limit-per-minute", SETTING_COUNT, AT(rate_limit_per_minute), 0, 10000000, "1000", false,
+      "requests per API key; 0 = off" },
+    { "auth-failures-per-minute", SETTING_COUNT, AT(auth_failures_per_minute), 0, 1000000, "60",
+      false, "failed authentications per address; 0 = off" },
+    { "trusted-proxy", SETTING_TEXT, AT(trusted_proxy), 0, 0, "", false,
+      "peer address whose X-Forwarded-For names the client" },
+    { "reservation-ttl", SETTING_DURATION, AT(reservation_ttl_ms), 1000, HOURS(24 * 7), "30m",
+      false, "a slot's lease, renewed by upload progress" },
+    { "reservation-max", SETTING_DURATION, AT(reservation_max_ms), 1000, HOURS(24 * 30), "6h",
+      false, "no renewal beyond this after accepting" },
+    { "worker-reservations-max", SETTING_COUNT, AT(worker_reservations_max), 1, 10000, "5", false,
+      "live reservations a worker may hold" },
+    { "worker-submissions-per-day", SETTING_COUNT, AT(worker_submissions_per_day), 0, 1000000, "50",
+      false, "submissions a worker may send in 24 hours; 0 = off" },
+    { "media-cpu-seconds", SETTING_COUNT, AT(media_cpu_seconds), 1, 3600, "60", false,
+      "CPU budget for examining one file" },
+    { "score-workers", SETTING_COUNT, AT(score_workers), 1, 64, "2", false,
+      "files examined at the same time" },
+    { "test-clock", SETTING_SWITCH, AT(test_clock), 0, 0, "off", false,
+      "enables POST /test/clock/advance; never in production" },
+    { "tasks", SETTING_SWITCH, AT(tasks), 0, 0, "on", false, "off: an API-only node" },
+    { "tls-cert", SETTING_TEXT, AT(tls_cert), 0, 0, "", false,
+      "PEM certificate chain: serve HTTPS" },
+    { "tls-key", SETTING_TEXT, AT(tls_key), 0, 0, "", false, "PEM key of tls-cert" },
+    { "http-threads", SETTING_COUNT, AT(http_threads), 1, 256, "4", false, "poll threads" },
+    { "connections-max", SETTING_COUNT, AT(connections_max), 8, 1000000, "4096", false,
+      "open connections in all" },
+    { "connections-per-address-max", SETTING_COUNT, AT(connections_per_address_max), 0, 1000000,
+      "0", false, "open connections of one address; 0 = off" },
+    { "idle-timeout", SETTING_DURATION, AT(idle_timeout_ms), 1000, HOURS(1), "60s", false,
+      "a connection without traffic is closed" },
+    { "drain-timeout", SETTING_DURATION, AT(drain_timeout_ms), 0, HOURS(1), "30s", false,
+      "SIGTERM waits this long for requests under way" },
+    { "log-level", SETTING_TEXT, AT(log_level), 0, 0, "info", false,
+      "debug, info, warning or error" },
+    { "log-file", SETTING_TEXT, AT(log_file), 0, 0, "", false,
+      "empty: stderr; reopened on SIGHUP" },
+};
+
+enum err flags_parse(int argc, char *const *argv, struct arena *arena, struct error *error,
+                     struct flags *ret_flags)
+{
+    struct flags flags = { 0 };
+    for (int i = 0; i < argc; i++) {
+        struct str text = str_of(argv[i]), name;
+        if (!str_starts_with(text, STR("--")) || text.len < 3)
+            return FAIL(error, ERR_INVALID, "usage", "expected a --flag, got \"%s\"", argv[i]);
+        struct str value = str_skip(text, 2);
+        str_cut(&value, '=', &name);
+        if (value.data == NULL) {
+            if (i + 1 == argc)
+                return FAIL(error, ERR_INVALID, "usage", "%s needs a value", argv[i]);
+            value = str_of(argv[++i]);
+        }
+        for (int j = 0; j < flags.count; j++)
+            if (str_eq(str_of(flags.names[j]), name))
+                return FAIL(error, ERR_INVALID, "usage", "--%.*s is given twice", STR_ARG(name));
+        if (flags.count == FLAGS_MAX)
+            return FAIL(error, ERR_INVALID, "usage", "more than %d flags", FLAGS_MAX);
+        flags.names[flags.count] = str_c(arena, name);
+        flags.values[flags.count++] = value;
+    }
+    *ret_flags = flags;
+    return ERR_OK;
+}
+
+struct str flags_take(struct flags *flags, const char *name)
+{
+    for (int i = 0; i < flags->count; i++) {
+        if (strcmp(flags->names[i], name) != 0) continue;
+        flags->is_taken[i] = true;
+        return flags->values[i];
+    }
+    return STR_NONE;
+}
+
+enum err flags_all_taken(const struct flags *flags, struct error *error)
+{
+    for (int i = 0; i < flags->count; i++)
+        if (!flags->is_taken[i])
+            return FAIL(error, ERR_INVALID, "usage", "unknown flag --%s", flags->names[i]);
+    return ERR_OK;
+}
+
+bool duration_parse(struct str text, int64_t *ret_ms)
+{
+    static const struct {
+        const char *suffix;
+        int64_t     ms;
+    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+    if (str_eq(text, STR("0"))) {
+        *ret_ms = 0;
+        return true;
+    }
+    for (size_t i = 0; i < COUNT_OF(units); i++) {
+        struct str suffix = str_of(units[i].suffix);
+        int64_t    count;
+        if (!str_ends_with(text, suffix)) continue;
+        if (str_to_int64(str_take(text, text.len - suffix.len), &count))
+            return count >= 0 && num_mul(count, units[i].ms, ret_ms);
+    }
+    return false;
+}
+
+/* "0.2" → 200000; at most six decimals, no sign, no exponent. */
+static bool rate_parse(struct str text, int64_t *ret_ppm)
+{
+    struct str whole_text;
+    int64_t    whole, fraction = 0;
+    if (!str_cut(&text, '.', &whole_text) || !str_to_int64(whole_text, &whole)) return false;
+    if (whole < 0 || whole > 1 || text.len > 6) return false;
+    if (text.data && (!str_to_int64(text, &fraction) || fraction < 0)) return false;
+    for (size_t i = text.len; i < 6; i++)
+        fraction *= 10;
+    *ret_ppm = whole * PPM_ONE + fraction;
+    return true;
+}
+
+static bool switch_parse(struct str text, bool *ret_is_on)
+{
+    *ret_is_on = str_eq(text, STR("on"));
+    return *ret_is_on || str_eq(text, STR("off"));
+}
+
+static const char *const type_hints[] = {
+    [SETTING_TEXT] = "text",
+    [SETTING_COUNT] = "a whole number",
+    [SETTING_DURATION] = "a duration such as 500ms, 15s, 30m, 6h or 7d",
+    [SETTING_RATE] = "a share such as 0.2",
+    [SETTING_SWITCH] = "on or off",
+};
+
+static bool number_parse(const struct setting *setting, struct str text, int64_t *ret_value)
+{
+    switch (setting->type) {
+    case SETTING_DURATION: return duration_parse(text, ret_value);
+    case SETTING_RATE: return rate_parse(text, ret_value);
+    default: return str_to_int64(text, ret_value);
+    }
+}
+
+static enum err set(struct config *config, const struct setting *setting, struct str text,
+                    struct error *error)
+{
+    char *at = (char *)config + setting->offset;
+    if (text.len > CONFIG_TEXT_BYTES_MAX)
+        return FAIL(error, ERR_INVALID, "bad_setting", "%s is too long", setting->name);
+    if (setting->type == SETTING_TEXT) {
+        *(struct str *)(void *)at = text;
+        return ERR_OK;
+    }
+    bool is_on = false;
+    if (setting->type == SETTING_SWITCH && switch_parse(text, &is_on)) {
+        *(bool *)(void *)at = is_on;
+        return ERR_OK;
+    }
+    int64_t value;
+    if (setting->type == SETTING_SWITCH || !number_parse(setting, text, &value))
+        return FAIL(error, ERR_INVALID, "bad_setting", "%s must be %s, got \"%.*s\"", setting->name,
+                    type_hints[setting->type], STR_ARG(str_take(text, 40)));
+    if (value < setting->low || value > setting->high)
+        return FAIL(error, ERR_INVALID, "bad_setting", "%s must be between %lld and %lld%s",
+                    setting->name, (long long)setting->low, (long long)setting->high,
+                    setting->type == SETTING_DURATION ? " ms"
+                    : setting->type == SETTING_RATE   ? " millionths"
+                                                      : "");
+    *(int64_t *)(void *)at = value;
+    return ERR_OK;
+}
+
+static struct str value_of(const struct setting *setting, struct flags              *flags,
+                           char *(*get_environment)(const char *name), struct arena *arena)
+{
+    struct str value = flags_take(flags, setting->name);
+    if (value.data) return value;
+    char   name[64] = "FIRSTHAND_";
+    size_t at = strlen(name);
+    for (const char *c = setting->name; *c; c++)
+        name[at++] = (char)(*c == '-' ? '_' : *c - 'a' + 'A');
+    name[at] = '\0';
+    const char *environment = get_environment(name);
+    return environment ? str_copy(arena, str_of(environment)) : str_of(setting->when_absent);
+}
+
+/* "127.0.0.1:3000", "[::1]:0" → address and port. */
+static bool split_listen(struct config *config)
+{
+    struct str text = config->listen;
+    size_t     at = text.len;
+    while (at > 0 && text.data[at - 1] != ':')
+        at--;
+    if (at < 2 || !str_to_int64(str_skip(text, at), &config->listen_port)) return false;
+    struct str address = str_take(text, at - 1);
+    if (str_starts_with(address, STR("[")) && str_ends_with(address, STR("]")))
+        address = str_skip(str_take(address, address.len - 1), 1);
+    config->listen_address = address;
+    return address.len > 0 && config->listen_port >= 0 && config->listen_port <= 65535;
+}
+
+static bool is_loopback(struct str address)
+{
+    return str_starts_with(address, STR("127.")) || str_eq(address, STR("::1"));
+}
+
+/* What a single row cannot say. */
+static enum err check_together(struct config *config, struct error *error)
+{
+    if (!split_listen(config))
+        return FAIL(error, ERR_INVALID, "bad_setting", "listen must be ADDRESS:PORT, got \"%.*s\"",
+                    STR_ARG(config->listen));
+    if (config->test_clock && !is_loopback(config->listen_address))
+        return FAIL(error, ERR_INVALID, "bad_setting",
+                    "test-clock is only for a loopback listen address");
+    if ((config->tls_cert.len == 0) != (config->tls_key.len == 0))
+        return FAIL(error, ERR_INVALID, "bad_setting", "tls-cert and tls-key go together");
+    if (config->reservation_max_ms < config->reservation_ttl_ms)
+        return FAIL(error, ERR_INVALID, "bad_setting",
+                    "reservation-max must not be shorter than reservation-ttl");
+    if (config->data_dir.len == 0)
+        return FAIL(error, ERR_INVALID, "bad_setting", "data-dir must not be empty");
+    while (str_ends_with(config->public_url, STR("/")))
+        config->public_url.len--;
+    return ERR_OK;
+}
+
+enum err config_load(struct flags *flags, char *(*get_environment)(const char *name),
+                     struct arena *arena, struct error *error, struct config *ret_config)
+{
+    struct config config = { 0 };
+    for (size_t i = 0; i < COUNT_OF(settings); i++) {
+        struct str value = value_of(&settings[i], flags, get_environment, arena);
+        enum err   e = set(&config, &settings[i], value, error);
+        if (e) return e;
+    }
+    enum err e = check_together(&config, error);
+    if (e) return e;
+    *ret_config = config;
+    return ERR_OK;
+}
+
+static void write_number(const struct setting *setting, int64_t value, struct json_out *out)
+{
+    if (setting->type == SETTING_RATE)
+        out_decimal(out, setting->name, value, 6);
+    else
+        out_int(out, setting->name, value);
+}
+
+void config_write(const struct config *config, struct json_out *out)
+{
+    out_object(out, NULL);
+    for (size_t i = 0; i < COUNT_OF(settings); i++) {
+        const struct setting *setting = &settings[i];
+        const char           *at = (const char *)config + setting->offset;
+        if (setting->type == SETTING_TEXT) {
+            struct str text = *(const struct str *)(const void *)at;
+            out_text(out, setting->name, setting->is_secret && text.len ? STR("***") : text);
+        } else if (setting->type == SETTING_SWITCH) {
+            out_bool(out, setting->name, *(const bool *)(const void *)at);
+        } else {
+            write_number(setting, *(const int64_t *)(const void *)at, out);
+        }
+    }
+    out_close(out);
+}
+
+struct str config_help(struct arena *arena)
+{
+    struct buf text;
+    buf_init(&text, arena, 16 << 10);
+    for (size_t i = 0; i < COUNT_OF(settings); i++)
+        buf_fmt(&text, "  --%-28s %s (%s)\n", settings[i].name, settings[i].meaning,
+                settings[i].when_absent[0] ? settings[i].when_absent : "none");
+    return buf_str(&text);
+}

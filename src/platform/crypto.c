@@ -1,0 +1,144 @@
+#include "platform/crypto.h"
+
+#include "base/world.h"
+
+#include <argon2.h>
+#include <assert.h>
+#include <limits.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <string.h>
+
+enum {
+    NONCE_BYTES = 12,
+    TAG_BYTES = 16,
+    ARGON2_PASSES = 3,
+    ARGON2_KIB = 32 << 10,
+    ARGON2_LANES = 1,
+    ARGON2_SALT_BYTES = 16,
+    ARGON2_TAG_BYTES = 32,
+};
+static_assert(NONCE_BYTES + TAG_BYTES == CRYPTO_SEAL_OVERHEAD_BYTES, "the header says so");
+
+static const unsigned char *bytes_of(struct str s)
+{
+    return (const unsigned char *)(s.data ? s.data : "");
+}
+
+void sha256_begin(struct sha256 *hash)
+{
+    hash->state = EVP_MD_CTX_new();
+    CHECK(hash->state != NULL);
+    CHECK(EVP_DigestInit_ex(hash->state, EVP_sha256(), NULL) == 1);
+}
+
+void sha256_add(struct sha256 *hash, const void *bytes, size_t count)
+{
+    CHECK(EVP_DigestUpdate(hash->state, bytes, count) == 1);
+}
+
+void sha256_end(struct sha256 *hash, unsigned char digest[SHA256_BYTES])
+{
+    CHECK(EVP_DigestFinal_ex(hash->state, digest, NULL) == 1);
+    sha256_drop(hash);
+}
+
+void sha256_drop(struct sha256 *hash)
+{
+    EVP_MD_CTX_free(hash->state);
+    hash->state = NULL;
+}
+
+void crypto_sha256(struct str bytes, unsigned char digest[SHA256_BYTES])
+{
+    CHECK(EVP_Digest(bytes_of(bytes), bytes.len, digest, NULL, EVP_sha256(), NULL) == 1);
+}
+
+void crypto_hmac(const unsigned char key[CRYPTO_KEY_BYTES], struct str bytes,
+                 unsigned char mac[SHA256_BYTES])
+{
+    unsigned int count = SHA256_BYTES;
+    CHECK(HMAC(EVP_sha256(), key, CRYPTO_KEY_BYTES, bytes_of(bytes), bytes.len, mac, &count) !=
+          NULL);
+}
+
+void crypto_derive(const unsigned char key[CRYPTO_KEY_BYTES], const char *purpose,
+                   unsigned char derived[CRYPTO_KEY_BYTES])
+{
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
+    CHECK(context != NULL);
+    size_t count = CRYPTO_KEY_BYTES;
+    CHECK(EVP_PKEY_derive_init(context) == 1);
+    CHECK(EVP_PKEY_CTX_set_hkdf_md(context, EVP_sha256()) == 1);
+    CHECK(EVP_PKEY_CTX_set1_hkdf_key(context, key, CRYPTO_KEY_BYTES) == 1);
+    CHECK(EVP_PKEY_CTX_add1_hkdf_info(context, (const unsigned char *)purpose,
+                                      (int)strlen(purpose)) == 1);
+    CHECK(EVP_PKEY_derive(context, derived, &count) == 1);
+    EVP_PKEY_CTX_free(context);
+}
+
+bool crypto_equal(const void *a, const void *b, size_t count)
+{
+    return CRYPTO_memcmp(a, b, count) == 0;
+}
+
+struct str crypto_seal(const unsigned char key[CRYPTO_KEY_BYTES], struct str plain,
+                       struct str context, struct arena *arena)
+{
+    CHECK(plain.len < INT_MAX && context.len < INT_MAX);
+    size_t         size = plain.len + CRYPTO_SEAL_OVERHEAD_BYTES;
+    unsigned char *sealed = NEW(arena, unsigned char, size);
+    world_random(sealed, NONCE_BYTES);
+
+    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+    int             count = 0;
+    CHECK(cipher != NULL);
+    CHECK(EVP_EncryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key, sealed) == 1);
+    CHECK(EVP_EncryptUpdate(cipher, NULL, &count, bytes_of(context), (int)context.len) == 1);
+    CHECK(EVP_EncryptUpdate(cipher, sealed + NONCE_BYTES, &count, bytes_of(plain),
+                            (int)plain.len) == 1);
+    CHECK(EVP_EncryptFinal_ex(cipher, sealed + NONCE_BYTES + count, &count) == 1);
+    CHECK(EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, TAG_BYTES,
+                              sealed + NONCE_BYTES + plain.len) == 1);
+    EVP_CIPHER_CTX_free(cipher);
+    return (struct str){ (char *)sealed, size };
+}
+
+bool crypto_open(const unsigned char key[CRYPTO_KEY_BYTES], struct str sealed, struct str context,
+                 struct arena *arena, struct str *ret_plain)
+{
+    if (sealed.len < CRYPTO_SEAL_OVERHEAD_BYTES || sealed.len >= INT_MAX) return false;
+    size_t               size = sealed.len - CRYPTO_SEAL_OVERHEAD_BYTES;
+    const unsigned char *nonce = bytes_of(sealed);
+    unsigned char       *plain = NEW(arena, unsigned char, size + 1);
+    unsigned char        tag[TAG_BYTES];
+    memcpy(tag, nonce + NONCE_BYTES + size, TAG_BYTES);
+
+    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+    int             count = 0;
+    CHECK(cipher != NULL);
+    CHECK(EVP_DecryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key, nonce) == 1);
+    CHECK(EVP_DecryptUpdate(cipher, NULL, &count, bytes_of(context), (int)context.len) == 1);
+    CHECK(EVP_DecryptUpdate(cipher, plain, &count, nonce + NONCE_BYTES, (int)size) == 1);
+    CHECK(EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_SET_TAG, TAG_BYTES, tag) == 1);
+    bool is_genuine = EVP_DecryptFinal_ex(cipher, plain + count, &count) == 1;
+    EVP_CIPHER_CTX_free(cipher);
+    if (is_genuine) *ret_plain = (struct str){ (char *)plain, size };
+    return is_genuine;
+}
+
+void password_hash(struct str password, char text[PASSWORD_HASH_BYTES_MAX])
+{
+    unsigned char salt[ARGON2_SALT_BYTES];
+    world_random(salt, sizeof(salt));
+    CHECK(argon2id_hash_encoded(ARGON2_PASSES, ARGON2_KIB, ARGON2_LANES, bytes_of(password),
+                                password.len, salt, sizeof(salt), ARGON2_TAG_BYTES, text,
+                                PASSWORD_HASH_BYTES_MAX) == ARGON2_OK);
+}
+
+bool password_matches(struct str password, const char *text)
+{
+    return argon2id_verify(text, bytes_of(password), password.len) == ARGON2_OK;
+}

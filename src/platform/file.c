@@ -1,0 +1,87 @@
+#include "platform/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void fd_close(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+}
+
+bool file_write_all(int fd, const void *bytes, size_t count)
+{
+    const char *at = bytes;
+    while (count > 0) {
+        ssize_t written = write(fd, at, count);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return false;
+        at += written;
+        count -= (size_t)written;
+    }
+    return true;
+}
+
+bool file_write_all_at(int fd, const void *bytes, size_t count, int64_t offset)
+{
+    const char *at = bytes;
+    while (count > 0) {
+        ssize_t written = pwrite(fd, at, count, offset);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return false;
+        at += written;
+        offset += written;
+        count -= (size_t)written;
+    }
+    return true;
+}
+
+enum err file_fail(struct error *error, const char *what, const char *path)
+{
+    bool is_full = errno == ENOSPC || errno == EDQUOT;
+    return FAIL(error, ERR_UNAVAILABLE, is_full ? "disk_full" : "file_io", "%s %s: %s", what, path,
+                strerror(errno));
+}
+
+enum err file_sync_parent(const char *path, struct error *error)
+{
+    char        parent[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t      len = slash ? (size_t)(slash - path) : 0;
+    CHECK(len < sizeof(parent));
+    memcpy(parent, path, len);
+    parent[len] = '\0';
+    const char *directory = slash == NULL ? "." : len == 0 ? "/" : parent;
+
+    CLEANUP(fd_close) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) return file_fail(error, "sync", directory);
+    return ERR_OK;
+}
+
+enum err file_make_directories(const char *path, struct error *error)
+{
+    char   prefix[PATH_MAX];
+    size_t len = strlen(path);
+    CHECK(len > 0 && len < sizeof(prefix));
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0') continue;
+        memcpy(prefix, path, i);
+        prefix[i] = '\0';
+        if (mkdir(prefix, 0700) != 0 && errno != EEXIST) return file_fail(error, "create", prefix);
+    }
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
+        errno = ENOTDIR;
+        return file_fail(error, "create", path);
+    }
+    return ERR_OK;
+}
+
+int64_t file_size(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 ? (int64_t)info.st_size : -1;
+}
