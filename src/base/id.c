@@ -51,11 +51,9 @@ static void last_increment(void)
     last_ms++;
 }
 
-struct id id_new(enum id_kind kind, int64_t now_ms)
+/* Move on to the next id; the lock is held. */
+static void last_advance(int64_t now_ms)
 {
-    CHECK((unsigned)kind < ID_KIND__COUNT);
-    CHECK(now_ms >= 0 && now_ms <= ULID_TIME_MS_MAX);
-    pthread_mutex_lock(&last_lock);
     if (now_ms > last_ms) {
         last_ms = now_ms;
         world_random(last_random, sizeof(last_random));
@@ -63,9 +61,46 @@ struct id id_new(enum id_kind kind, int64_t now_ms)
     } else {
         last_increment();
     }
+}
+
+/* The 128 bits of a well-formed id. */
+static void id_take_apart(const struct id *id, int64_t *ret_time_ms, unsigned char *random)
+{
+    const char *at = strchr(id->text, '_');
+    CHECK(at != NULL && strlen(at) == 1 + ULID_CHARS);
+    *ret_time_ms = id_time_ms(id);
+    at += 1 + TIME_CHARS;
+    for (int half = 0; half < 2; half++) {
+        uint64_t bits = 0;
+        for (int i = 0; i < 8; i++) {
+            const char *digit = memchr(crockford, *at++, 32);
+            CHECK(digit != NULL);
+            bits = bits << 5 | (uint64_t)(digit - crockford);
+        }
+        for (int i = 4; i >= 0; i--, bits >>= 8)
+            random[half * 5 + i] = (unsigned char)(bits & 0xff);
+    }
+}
+
+struct id id_new_above(enum id_kind kind, int64_t now_ms, const struct id *floor)
+{
+    CHECK((unsigned)kind < ID_KIND__COUNT);
+    CHECK(now_ms >= 0 && now_ms <= ULID_TIME_MS_MAX);
+    pthread_mutex_lock(&last_lock);
+    last_advance(now_ms);
     struct id id = id_build(kind, last_ms, last_random);
+    if (strcmp(id.text, floor->text) <= 0) {
+        id_take_apart(floor, &last_ms, last_random);
+        last_increment();
+        id = id_build(kind, last_ms, last_random);
+    }
     pthread_mutex_unlock(&last_lock);
     return id;
+}
+
+struct id id_new(enum id_kind kind, int64_t now_ms)
+{
+    return id_new_above(kind, now_ms, &(struct id){ 0 });
 }
 
 bool id_parse(struct str text, enum id_kind kind, struct id *ret_id)

@@ -34,6 +34,10 @@ struct id {
  * Thread-safe. */
 struct id id_new(enum id_kind kind, int64_t now_ms);
 
+/* The same, but also greater than *floor (of the same kind; an empty one is no bound): for rows
+ * whose order must hold across processes. Raises this process's later ids with it. */
+struct id id_new_above(enum id_kind kind, int64_t now_ms, const struct id *floor);
+
 /* Well-formed, of this kind, upper case. false otherwise (callers answer "not found"). */
 MUST_USE bool id_parse(struct str text, enum id_kind kind, struct id *ret_id);
 

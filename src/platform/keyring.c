@@ -2,7 +2,7 @@
 
 #include "base/encode.h"
 #include "base/world.h"
-#include "platform/file.h"
+#include "platform/disk.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -39,10 +39,10 @@ static enum err create_file(const char *path, struct arena *arena, struct error 
     if (fd < 0)
         return FAIL(error, ERR_UNAVAILABLE, "server_key_unreadable", "create %s: %s", path,
                     strerror(errno));
-    if (!file_write_all(fd, line.data, line.len) || fsync(fd) != 0)
+    if (!disk_write_all(fd, line.data, line.len) || fsync(fd) != 0)
         return FAIL(error, ERR_UNAVAILABLE, "server_key_unreadable", "write %s: %s", path,
                     strerror(errno));
-    return file_sync_parent(path, error);
+    return disk_sync_parent(path, error);
 }
 
 static enum err read_file(const char *path, bool may_create, struct arena *arena,

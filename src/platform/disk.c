@@ -1,4 +1,4 @@
-#include "platform/file.h"
+#include "platform/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@ void fd_close(int *fd)
     if (*fd >= 0) close(*fd);
 }
 
-bool file_write_all(int fd, const void *bytes, size_t count)
+bool disk_write_all(int fd, const void *bytes, size_t count)
 {
     const char *at = bytes;
     while (count > 0) {
@@ -25,7 +25,7 @@ bool file_write_all(int fd, const void *bytes, size_t count)
     return true;
 }
 
-bool file_write_all_at(int fd, const void *bytes, size_t count, int64_t offset)
+bool disk_write_all_at(int fd, const void *bytes, size_t count, int64_t offset)
 {
     const char *at = bytes;
     while (count > 0) {
@@ -39,14 +39,14 @@ bool file_write_all_at(int fd, const void *bytes, size_t count, int64_t offset)
     return true;
 }
 
-enum err file_fail(struct error *error, const char *what, const char *path)
+enum err disk_fail(struct error *error, const char *what, const char *path)
 {
     bool is_full = errno == ENOSPC || errno == EDQUOT;
-    return FAIL(error, ERR_UNAVAILABLE, is_full ? "disk_full" : "file_io", "%s %s: %s", what, path,
+    return FAIL(error, ERR_UNAVAILABLE, is_full ? "disk_full" : "disk_io", "%s %s: %s", what, path,
                 strerror(errno));
 }
 
-enum err file_sync_parent(const char *path, struct error *error)
+enum err disk_sync_parent(const char *path, struct error *error)
 {
     char        parent[PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -57,11 +57,11 @@ enum err file_sync_parent(const char *path, struct error *error)
     const char *directory = slash == NULL ? "." : len == 0 ? "/" : parent;
 
     CLEANUP(fd_close) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) return file_fail(error, "sync", directory);
+    if (fd < 0 || fsync(fd) != 0) return disk_fail(error, "sync", directory);
     return ERR_OK;
 }
 
-enum err file_make_directories(const char *path, struct error *error)
+enum err disk_make_directories(const char *path, struct error *error)
 {
     char   prefix[PATH_MAX];
     size_t len = strlen(path);
@@ -70,17 +70,17 @@ enum err file_make_directories(const char *path, struct error *error)
         if (path[i] != '/' && path[i] != '\0') continue;
         memcpy(prefix, path, i);
         prefix[i] = '\0';
-        if (mkdir(prefix, 0700) != 0 && errno != EEXIST) return file_fail(error, "create", prefix);
+        if (mkdir(prefix, 0700) != 0 && errno != EEXIST) return disk_fail(error, "create", prefix);
     }
     struct stat info;
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
         errno = ENOTDIR;
-        return file_fail(error, "create", path);
+        return disk_fail(error, "create", path);
     }
     return ERR_OK;
 }
 
-int64_t file_size(int fd)
+int64_t disk_file_size(int fd)
 {
     struct stat info;
     return fstat(fd, &info) == 0 ? (int64_t)info.st_size : -1;

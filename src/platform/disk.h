@@ -1,0 +1,29 @@
+/* Small durable-file helpers: what "written" means on a POSIX file system. */
+#ifndef FIRSTHAND_PLATFORM_DISK_H
+#define FIRSTHAND_PLATFORM_DISK_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+/* CLEANUP function: closes *fd when it is one. */
+void fd_close(int *fd);
+
+/* Every byte, through short writes and EINTR. False leaves errno. */
+MUST_USE bool disk_write_all(int fd, const void *bytes, size_t count);
+MUST_USE bool disk_write_all_at(int fd, const void *bytes, size_t count, int64_t offset);
+
+/* Make the directory entry of path durable. ERR_UNAVAILABLE "disk_io". */
+MUST_USE enum err disk_sync_parent(const char *path, struct error *error);
+
+/* Make a directory and its missing parents, mode 0700. ERR_UNAVAILABLE "disk_io". */
+MUST_USE enum err disk_make_directories(const char *path, struct error *error);
+
+/* The size of an open file; -1 when it cannot be asked. */
+int64_t disk_file_size(int fd);
+
+/* Map errno of a failed write to the answer a caller gets: ERR_UNAVAILABLE "disk_full" for ENOSPC
+ * and EDQUOT, else "disk_io". what names the act, path the file. */
+enum err disk_fail(struct error *error, const char *what, const char *path);
+
+#endif
