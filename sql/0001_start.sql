@@ -100,7 +100,7 @@ CREATE TABLE jobs (
     type                 TEXT NOT NULL CHECK (type IN ('data_collection', 'feedback')),
     description          TEXT NOT NULL,
     files_needed         BIGINT NOT NULL CHECK (files_needed > 0),
-    formats              BIGINT NOT NULL,
+    formats              TEXT NOT NULL,
     price_cents          BIGINT NOT NULL CHECK (price_cents > 0),
     fee_ppm              BIGINT NOT NULL,
     payout_cents         BIGINT NOT NULL CHECK (payout_cents >= 0 AND payout_cents <= price_cents),
@@ -282,7 +282,7 @@ CREATE TABLE tasks (
     created_ms      BIGINT NOT NULL,
     UNIQUE (kind, subject_id)
 );
-CREATE INDEX tasks_due ON tasks (run_ms);
+CREATE INDEX tasks_due ON tasks (kind, run_ms);
 
 -- owner_id is an organisation or a worker. response is sealed when it carries a secret; it is absent
 -- where the reply can be rebuilt from resource_id.

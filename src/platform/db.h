@@ -44,8 +44,9 @@ void bind_real(struct stmt *stmt, int number, double value);
 void bind_text(struct stmt *stmt, int number, struct str text);   /* absent → NULL */
 void bind_bytes(struct stmt *stmt, int number, struct str bytes); /* absent → NULL */
 void bind_null(struct stmt *stmt, int number);
-/* A value that means "absent" is NULL: 0 for a time, empty for an id. */
-void bind_time(struct stmt *stmt, int number, int64_t time_ms);
+/* A value that means "absent" is NULL: 0 for a time or an optional number, empty for an id. */
+void bind_nonzero(struct stmt *stmt, int number, int64_t value);
+
 void bind_id(struct stmt *stmt, int number, const struct id *id);
 
 /* Run to the next row: true = a row is there to read; false = no more, or failed. */

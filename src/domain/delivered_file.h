@@ -1,0 +1,53 @@
+/* Files: approved submissions, immutable, what the buyer gets. */
+#ifndef FIRSTHAND_DOMAIN_DELIVERED_FILE_H
+#define FIRSTHAND_DOMAIN_DELIVERED_FILE_H
+
+#include "domain/submission.h"
+
+static const int64_t DOWNLOAD_LINK_LIFETIME_MS = (int64_t)7 * 24 * 3600 * 1000;
+
+struct delivered_file {
+    struct id        id;
+    struct id        submission_id;
+    struct id        job_id;
+    struct id        org_id;
+    enum environment environment;
+    enum media_type  media_type;
+    int64_t          size_bytes;
+    struct str       sha256;                                  /* hex, of the delivered bytes */
+    int64_t          width, height, duration_ms, captured_ms; /* 0 = none */
+    struct str       filename;                                /* may be absent */
+    int64_t          stars;
+    struct str       blob; /* name in the blob store */
+    int64_t          created_ms, delivered_ms;
+};
+
+/* Make the file of a submission that is being approved. *ret_id = its id. */
+MUST_USE enum err file_create(struct call *call, const struct submission *submission,
+                              struct id *ret_id);
+
+/* Newest first, older than before, up to count, of a job the caller may see. */
+MUST_USE enum err file_list(struct call *call, const struct job *job, const struct id *before,
+                            int count, struct delivered_file *ret_rows, int *ret_count);
+
+/* Any file, for signed links and runners. ERR_NOT_FOUND "file". */
+MUST_USE enum err file_get_any(struct call *call, const struct id *id,
+                               struct delivered_file *ret_file);
+
+/* The delivery is on disk: note it and finish the task. ERR_CONFLICT "task_lost". */
+MUST_USE enum err file_delivered(struct call *call, const struct task *task);
+
+/* A download link valid for DOWNLOAD_LINK_LIFETIME_MS from now. Owned by the arena. */
+struct str file_download_url(struct call *call, const struct id *file_id, int64_t *ret_expires_ms);
+
+/* Check a link's parts. ERR_FORBIDDEN "link_invalid" (malformed, tampered) | "link_expired". */
+MUST_USE enum err file_check_link(struct call *call, struct str file_id, struct str expires,
+                                  struct str key, struct str signature);
+
+/* A safe name for Content-Disposition and folders: "file_….jpg". Owned by the arena. */
+struct str file_name(const struct delivered_file *file, struct arena *arena);
+
+/* The file's line of manifest.jsonl, with its newline. Owned by the arena. */
+struct str file_manifest_line(const struct delivered_file *file, struct arena *arena);
+
+#endif

@@ -1,0 +1,141 @@
+#include "domain/idempotency.h"
+
+bool idempotency_key_is_valid(struct str key)
+{
+    if (key.len == 0 || key.len > IDEMPOTENCY_KEY_BYTES_MAX) return false;
+    for (size_t i = 0; i < key.len; i++)
+        if (key.data[i] <= ' ' || key.data[i] > '~') return false;
+    return true;
+}
+
+void idempotency_fingerprint(struct str method, struct str path, struct str query, struct str body,
+                             unsigned char fingerprint[SHA256_BYTES])
+{
+    struct sha256 hash;
+    sha256_begin(&hash);
+    sha256_add(&hash, method.data, method.len);
+    sha256_add(&hash, "\n", 1);
+    sha256_add(&hash, path.data, path.len);
+    sha256_add(&hash, "?", 1);
+    if (query.len) sha256_add(&hash, query.data, query.len);
+    sha256_add(&hash, "\n", 1);
+    if (body.len) sha256_add(&hash, body.data, body.len);
+    sha256_end(&hash, fingerprint);
+}
+
+/* Whose keys these are: an organisation's, or a worker's. */
+static const struct id *owner_of(const struct actor *actor)
+{
+    return actor->kind == ACTOR_WORKER ? &actor->worker_id : &actor->org_id;
+}
+
+static const struct id *asker_of(const struct actor *actor)
+{
+    return actor->kind == ACTOR_WORKER ? &actor->worker_id : &actor->key_id;
+}
+
+static void bind_scope(struct stmt *q, const struct call *call,
+                       const struct idempotency *idempotency)
+{
+    bind_id(q, 1, owner_of(&call->actor));
+    bind_int(q, 2, call->actor.environment);
+    bind_text(q, 3, idempotency->operation);
+    bind_text(q, 4, idempotency->key);
+}
+
+/* Bound to the row, so that a sealed reply cannot be moved to another. */
+static struct str seal_context(struct call *call, const struct idempotency *idempotency)
+{
+    return str_format(call->arena, "idempotency:%s:%d:%.*s:%.*s", owner_of(&call->actor)->text,
+                      (int)call->actor.environment, STR_ARG(idempotency->operation),
+                      STR_ARG(idempotency->key));
+}
+
+struct row {
+    struct str fingerprint, body;
+    struct id  asker_id;
+    bool       is_sealed;
+};
+
+static enum err read_row(struct call *call, const struct idempotency *idempotency, struct row *row,
+                         struct stored_reply *reply, bool *ret_is_there)
+{
+    struct stmt *q = db_query(
+        call->db, "SELECT fingerprint, asker_id, status, resource_id, response, is_sealed"
+                  " FROM idempotency WHERE owner_id = $1 AND environment = $2 AND operation = $3"
+                  " AND key = $4 AND created_ms > $5");
+    bind_scope(q, call, idempotency);
+    bind_int(q, 5, call->now_ms - IDEMPOTENCY_KEPT_MS);
+    *ret_is_there = stmt_step(q);
+    if (*ret_is_there) {
+        row->fingerprint = column_bytes(q, 0, call->arena);
+        row->asker_id = column_id(q, 1);
+        reply->status = (int)column_int(q, 2);
+        reply->resource_id = column_text(q, 3, call->arena);
+        reply->body = column_bytes(q, 4, call->arena);
+        row->is_sealed = column_int(q, 5) != 0;
+    }
+    return stmt_end(q, &call->error);
+}
+
+enum err idempotency_find(struct call *call, const struct idempotency *idempotency,
+                          struct stored_reply *ret_reply, bool *ret_is_there)
+{
+    struct row          row;
+    struct stored_reply reply = { 0 };
+    enum err            e = read_row(call, idempotency, &row, &reply, ret_is_there);
+    if (e || !*ret_is_there) return e;
+    struct str asked = { (const char *)idempotency->fingerprint, SHA256_BYTES };
+    if (!str_eq(row.fingerprint, asked))
+        return FAIL(&call->error, ERR_CONFLICT, "idempotency_key_reused",
+                    "this Idempotency-Key was used with another request");
+    if (row.is_sealed) {
+        if (!id_eq(&row.asker_id, asker_of(&call->actor)))
+            return FAIL(&call->error, ERR_CONFLICT, "idempotency_key_reused",
+                        "this Idempotency-Key was used by another API key");
+        if (!keyring_unseal(call->keyring, reply.body, seal_context(call, idempotency), call->arena,
+                            &reply.body))
+            return FAIL(&call->error, ERR_INTERNAL, "unseal_failed",
+                        "a stored reply does not open with the server key");
+    }
+    *ret_reply = reply;
+    return ERR_OK;
+}
+
+enum err idempotency_store(struct call *call, const struct idempotency *idempotency,
+                           const struct stored_reply *reply, bool is_secret)
+{
+    struct str body = reply->body;
+    if (is_secret)
+        body = keyring_seal(call->keyring, body, seal_context(call, idempotency), call->arena);
+    /* A row past its 24 hours that the sweeper has not met yet is replaced. */
+    struct stmt *q = db_query(
+        call->db, "INSERT INTO idempotency (owner_id, environment, operation, key, fingerprint,"
+                  " asker_id, status, resource_id, response, is_sealed, created_ms)"
+                  " VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)"
+                  " ON CONFLICT (owner_id, environment, operation, key) DO UPDATE SET"
+                  " fingerprint = excluded.fingerprint, asker_id = excluded.asker_id,"
+                  " status = excluded.status, resource_id = excluded.resource_id,"
+                  " response = excluded.response, is_sealed = excluded.is_sealed,"
+                  " created_ms = excluded.created_ms");
+    bind_scope(q, call, idempotency);
+    bind_bytes(q, 5, (struct str){ (const char *)idempotency->fingerprint, SHA256_BYTES });
+    bind_id(q, 6, asker_of(&call->actor));
+    bind_int(q, 7, reply->status);
+    bind_text(q, 8, reply->resource_id);
+    bind_bytes(q, 9, body);
+    bind_int(q, 10, is_secret);
+    bind_int(q, 11, call->now_ms);
+    return stmt_run(q, &call->error, NULL);
+}
+
+enum err idempotency_sweep(struct call *call, int count, int64_t *ret_count)
+{
+    struct stmt *q = db_query(
+        call->db, "DELETE FROM idempotency WHERE (owner_id, environment, operation, key) IN"
+                  " (SELECT owner_id, environment, operation, key FROM idempotency"
+                  " WHERE created_ms <= $1 ORDER BY created_ms LIMIT $2)");
+    bind_int(q, 1, call->now_ms - IDEMPOTENCY_KEPT_MS);
+    bind_int(q, 2, count);
+    return stmt_run(q, &call->error, ret_count);
+}

@@ -1,0 +1,44 @@
+/* Idempotency keys: one row per (owner, environment, operation, key), bound by the commit of a 2xx,
+ * kept for 24 hours. */
+#ifndef FIRSTHAND_DOMAIN_IDEMPOTENCY_H
+#define FIRSTHAND_DOMAIN_IDEMPOTENCY_H
+
+#include "domain/call.h"
+
+enum { IDEMPOTENCY_KEY_BYTES_MAX = 255 };
+static const int64_t IDEMPOTENCY_KEPT_MS = (int64_t)24 * 3600 * 1000;
+
+struct idempotency {
+    struct str    operation;
+    struct str    key;
+    unsigned char fingerprint[SHA256_BYTES]; /* of method, path with query, and body as received */
+};
+
+/* What was answered the first time. */
+struct stored_reply {
+    int        status;
+    struct str resource_id; /* absent unless the reply is to be rebuilt from it */
+    struct str body;        /* absent when resource_id is there, or the reply had none */
+};
+
+/* 1 to IDEMPOTENCY_KEY_BYTES_MAX visible ASCII characters. */
+bool idempotency_key_is_valid(struct str key);
+
+void idempotency_fingerprint(struct str method, struct str path, struct str query, struct str body,
+                             unsigned char fingerprint[SHA256_BYTES]);
+
+/* Was it answered before? *ret_is_there and the reply.
+ * ERR_CONFLICT "idempotency_key_reused": with another request, or, where the reply carries a
+ * secret, by another key. */
+MUST_USE enum err idempotency_find(struct call *call, const struct idempotency *idempotency,
+                                   struct stored_reply *ret_reply, bool *ret_is_there);
+
+/* Bind the key to this reply. is_secret: the body is sealed at rest and replays only to this asker.
+ */
+MUST_USE enum err idempotency_store(struct call *call, const struct idempotency *idempotency,
+                                    const struct stored_reply *reply, bool is_secret);
+
+/* Drop up to count rows past their time; *ret_count = dropped. */
+MUST_USE enum err idempotency_sweep(struct call *call, int count, int64_t *ret_count);
+
+#endif

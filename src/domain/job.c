@@ -1,0 +1,385 @@
+#include "domain/job.h"
+
+#include "base/num.h"
+#include "domain/credits.h"
+#include "domain/organisation.h"
+#include "domain/reservation.h"
+
+#include <assert.h>
+
+static const char *const state_names[] = {
+    [JOB_OPEN] = "open",
+    [JOB_IN_PROGRESS] = "in_progress",
+    [JOB_COMPLETED] = "completed",
+    [JOB_CANCELLED] = "cancelled",
+};
+static_assert(COUNT_OF(state_names) == JOB_STATE__COUNT, "every state has a name");
+
+static const char *const type_names[] = {
+    [JOB_DATA_COLLECTION] = "data_collection",
+    [JOB_FEEDBACK] = "feedback",
+};
+static_assert(COUNT_OF(type_names) == JOB_TYPE__COUNT, "every type has a name");
+
+static const unsigned job_may_become[JOB_STATE__COUNT] = {
+    [JOB_OPEN] = BIT(JOB_IN_PROGRESS) | BIT(JOB_COMPLETED) | BIT(JOB_CANCELLED),
+    [JOB_IN_PROGRESS] = BIT(JOB_COMPLETED) | BIT(JOB_CANCELLED),
+};
+
+static bool name_parse(const char *const *names, int count, struct str name, int *ret_value)
+{
+    for (int i = 0; i < count; i++) {
+        if (!str_eq(name, str_of(names[i]))) continue;
+        *ret_value = i;
+        return true;
+    }
+    return false;
+}
+
+const char *job_state_name(enum job_state state)
+{
+    CHECK((unsigned)state < JOB_STATE__COUNT);
+    return state_names[state];
+}
+
+bool job_state_parse(struct str name, enum job_state *ret_state)
+{
+    int value;
+    if (!name_parse(state_names, JOB_STATE__COUNT, name, &value)) return false;
+    *ret_state = (enum job_state)value;
+    return true;
+}
+
+const char *job_type_name(enum job_type type)
+{
+    CHECK((unsigned)type < JOB_TYPE__COUNT);
+    return type_names[type];
+}
+
+bool job_type_parse(struct str name, enum job_type *ret_type)
+{
+    int value;
+    if (!name_parse(type_names, JOB_TYPE__COUNT, name, &value)) return false;
+    *ret_type = (enum job_type)value;
+    return true;
+}
+
+bool job_is_live(const struct job *job)
+{
+    return job->state == JOB_OPEN || job->state == JOB_IN_PROGRESS;
+}
+
+int64_t job_slots_free(const struct job *job)
+{
+    return job->files_needed - job->files_approved - job->files_pending - job->slots_reserved;
+}
+
+void job_score_limits(const struct job *job, struct score_limits *ret_limits)
+{
+    *ret_limits = (struct score_limits){
+        .formats = job->formats,
+        .width_min = (int32_t)job->min_width,
+        .height_min = (int32_t)job->min_height,
+        .duration_ms_min = job->min_duration_ms,
+        .duration_ms_max = job->max_duration_ms,
+    };
+}
+
+void job_as_created(struct job *job)
+{
+    job->state = JOB_OPEN;
+    job->files_approved = job->files_pending = job->slots_reserved = 0;
+    job->completed_ms = job->cancelled_ms = 0;
+}
+
+#define JOB_COLUMNS                                                                                \
+    "id, org_id, environment, type, description, files_needed, formats, price_cents, fee_ppm,"     \
+    " payout_cents, metadata, title, scoring_criteria, worker_guidelines, min_stars, min_width,"   \
+    " min_height, min_duration_ms, max_duration_ms, max_files_per_worker, created_ms, status,"     \
+    " files_approved, files_pending, slots_reserved, escrow_cents, completed_ms, cancelled_ms"
+
+static unsigned formats_set(struct str text)
+{
+    unsigned   set = 0;
+    struct str name;
+    while (str_cut(&text, ' ', &name)) {
+        enum media_type type;
+        CHECK(media_type_parse(name, &type));
+        set |= BIT(type);
+    }
+    return set;
+}
+
+/* The columns of JOB_COLUMNS, in their order. */
+static void job_read(struct stmt *q, struct arena *arena, struct job *job)
+{
+    *job = (struct job){
+        .id = column_id(q, 0),
+        .org_id = column_id(q, 1),
+        .environment = (enum environment)column_int(q, 2),
+        .description = column_text(q, 4, arena),
+        .files_needed = column_int(q, 5),
+        .formats_text = column_text(q, 6, arena),
+        .price_cents = column_int(q, 7),
+        .fee_ppm = column_int(q, 8),
+        .payout_cents = column_int(q, 9),
+        .metadata = column_text(q, 10, arena),
+        .title = column_text(q, 11, arena),
+        .scoring_criteria = column_text(q, 12, arena),
+        .worker_guidelines = column_text(q, 13, arena),
+        .min_stars = column_int(q, 14),
+        .min_width = column_int(q, 15),
+        .min_height = column_int(q, 16),
+        .min_duration_ms = column_int(q, 17),
+        .max_duration_ms = column_int(q, 18),
+        .max_files_per_worker = column_int(q, 19),
+        .created_ms = column_int(q, 20),
+        .files_approved = column_int(q, 22),
+        .files_pending = column_int(q, 23),
+        .slots_reserved = column_int(q, 24),
+        .escrow_cents = column_int(q, 25),
+        .completed_ms = column_int(q, 26),
+        .cancelled_ms = column_int(q, 27),
+    };
+    job->formats = formats_set(job->formats_text);
+    CHECK(job_type_parse(column_text(q, 3, arena), &job->type));
+    CHECK(job_state_parse(column_text(q, 21, arena), &job->state));
+}
+
+/* The one row of a statement that has just been bound, or ERR_NOT_FOUND. */
+static enum err job_read_one(struct call *call, struct stmt *q, struct job *ret_job)
+{
+    bool is_there = stmt_step(q);
+    if (is_there) job_read(q, call->arena, ret_job);
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "job", "no such job");
+    return ERR_OK;
+}
+
+enum err job_get(struct call *call, struct str id_text, struct job *ret_job)
+{
+    struct id id;
+    if (!id_parse(id_text, ID_JOB, &id))
+        return FAIL(&call->error, ERR_NOT_FOUND, "job", "no such job");
+    struct stmt *q = db_query(call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE id = $1"
+                                        " AND org_id = $2 AND environment = $3");
+    bind_id(q, 1, &id);
+    bind_id(q, 2, &call->actor.org_id);
+    bind_int(q, 3, call->actor.environment);
+    return job_read_one(call, q, ret_job);
+}
+
+enum err job_get_any(struct call *call, const struct id *id, struct job *ret_job)
+{
+    /* tenant: workers and runners serve every organisation */
+    struct stmt *q = db_query(call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE id = $1");
+    bind_id(q, 1, id);
+    return job_read_one(call, q, ret_job);
+}
+
+enum err job_get_live(struct call *call, struct str id_text, struct job *ret_job)
+{
+    struct id  id;
+    struct job job;
+    if (!id_parse(id_text, ID_JOB, &id))
+        return FAIL(&call->error, ERR_NOT_FOUND, "job", "no such job");
+    enum err e = job_get_any(call, &id, &job);
+    if (e) return e;
+    if (job.environment != ENVIRONMENT_LIVE)
+        return FAIL(&call->error, ERR_NOT_FOUND, "job", "no such job");
+    *ret_job = job;
+    return ERR_OK;
+}
+
+/* Bind the columns of JOB_COLUMNS, in their order, from $1. */
+static void job_bind(struct stmt *q, const struct job *job)
+{
+    bind_id(q, 1, &job->id);
+    bind_id(q, 2, &job->org_id);
+    bind_int(q, 3, job->environment);
+    bind_text(q, 4, str_of(job_type_name(job->type)));
+    bind_text(q, 5, job->description);
+    bind_int(q, 6, job->files_needed);
+    bind_text(q, 7, job->formats_text);
+    bind_int(q, 8, job->price_cents);
+    bind_int(q, 9, job->fee_ppm);
+    bind_int(q, 10, job->payout_cents);
+    bind_text(q, 11, job->metadata);
+    bind_text(q, 12, job->title);
+    bind_text(q, 13, job->scoring_criteria);
+    bind_text(q, 14, job->worker_guidelines);
+    bind_int(q, 15, job->min_stars);
+    bind_int(q, 16, job->min_width);
+    bind_int(q, 17, job->min_height);
+    bind_int(q, 18, job->min_duration_ms);
+    bind_int(q, 19, job->max_duration_ms);
+    bind_int(q, 20, job->max_files_per_worker);
+    bind_int(q, 21, job->created_ms);
+    bind_text(q, 22, str_of(job_state_name(job->state)));
+    bind_int(q, 23, job->files_approved);
+    bind_int(q, 24, job->files_pending);
+    bind_int(q, 25, job->slots_reserved);
+    bind_int(q, 26, job->escrow_cents);
+    bind_nonzero(q, 27, job->completed_ms);
+    bind_nonzero(q, 28, job->cancelled_ms);
+}
+
+static enum err job_insert(struct call *call, const struct job *job)
+{
+    struct stmt *q = db_query(call->db, "INSERT INTO jobs (" JOB_COLUMNS ") VALUES"
+                                        " ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,"
+                                        "$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28)");
+    job_bind(q, job);
+    return stmt_run(q, &call->error, NULL);
+}
+
+enum err job_save(struct call *call, const struct job *job)
+{
+    CHECK(job_slots_free(job) >= 0);
+    struct stmt *q =
+        db_query(call->db, "UPDATE jobs SET status = $3, files_approved = $4, files_pending = $5,"
+                           " slots_reserved = $6, escrow_cents = $7, completed_ms = $8,"
+                           " cancelled_ms = $9 WHERE id = $1 AND org_id = $2");
+    bind_id(q, 1, &job->id);
+    bind_id(q, 2, &job->org_id);
+    bind_text(q, 3, str_of(job_state_name(job->state)));
+    bind_int(q, 4, job->files_approved);
+    bind_int(q, 5, job->files_pending);
+    bind_int(q, 6, job->slots_reserved);
+    bind_int(q, 7, job->escrow_cents);
+    bind_nonzero(q, 8, job->completed_ms);
+    bind_nonzero(q, 9, job->cancelled_ms);
+    return stmt_run(q, &call->error, NULL);
+}
+
+/* What the contract's schema cannot say. */
+static enum err check_asked(struct call *call, const struct job *job, int64_t *ret_total_cents)
+{
+    if (!num_mul(job->files_needed, job->price_cents, ret_total_cents))
+        error_add_fault(&call->error, call->arena, STR("files_needed"), "maximum",
+                        "files_needed × price_per_file_cents does not fit");
+    if (job->max_duration_ms > 0 && job->max_duration_ms < job->min_duration_ms)
+        error_add_fault(&call->error, call->arena, STR("max_duration_seconds"), "minimum",
+                        "must not be below min_duration_seconds");
+    if (call->error.faults_count == 0) return ERR_OK;
+    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "the body does not fit together");
+}
+
+enum err job_create(struct call *call, struct job *job)
+{
+    int64_t  total_cents = 0;
+    enum err e = check_asked(call, job, &total_cents);
+    if (e) return e;
+    job->org_id = call->actor.org_id;
+    job->environment = call->actor.environment;
+    e = organisation_fee_ppm(call, &job->org_id, job->environment, &job->fee_ppm);
+    if (e) return e;
+    job->id = id_new(ID_JOB, call->now_ms);
+    job->created_ms = id_time_ms(&job->id);
+    job->payout_cents = job->price_cents - num_share_ppm(job->price_cents, job->fee_ppm);
+    job_as_created(job);
+    job->escrow_cents = total_cents;
+    e = job_insert(call, job);
+    if (e) return e;
+    return credits_hold(call, job, total_cents);
+}
+
+enum err job_list(struct call *call, const struct job_filter *filter, int count,
+                  struct job *ret_jobs, int *ret_count, struct id *ret_last, bool *ret_is_cut)
+{
+    struct stmt *q = db_query(call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE org_id = $1"
+                                        " AND environment = $2 AND id >= $3 AND id < $4"
+                                        " ORDER BY id DESC LIMIT $5");
+    bind_id(q, 1, &call->actor.org_id);
+    bind_int(q, 2, call->actor.environment);
+    bind_text(q, 3, id_is_none(&filter->from) ? STR("job_") : id_str(&filter->from));
+    bind_text(q, 4, id_is_none(&filter->before) ? STR("job_~") : id_str(&filter->before));
+    bind_int(q, 5, JOB_SCAN_ROWS_MAX);
+    int        found = 0, seen = 0;
+    struct job job;
+    while (found < count && stmt_step(q)) {
+        struct arena_mark mark = arena_mark(call->arena);
+        job_read(q, call->arena, &job);
+        *ret_last = job.id;
+        seen++;
+        bool is_wanted = (filter->state == JOB_STATE__COUNT || filter->state == job.state) &&
+                         (filter->type == JOB_TYPE__COUNT || filter->type == job.type);
+        if (is_wanted)
+            ret_jobs[found++] = job;
+        else
+            arena_rewind(call->arena, mark);
+    }
+    *ret_count = found;
+    *ret_is_cut = seen == JOB_SCAN_ROWS_MAX;
+    return stmt_end(q, &call->error);
+}
+
+static enum err read_feed(struct call *call, struct stmt *q, int count, struct job *ret_jobs,
+                          int *ret_count)
+{
+    int found = 0;
+    while (found < count && stmt_step(q))
+        job_read(q, call->arena, &ret_jobs[found++]);
+    *ret_count = found;
+    return stmt_end(q, &call->error);
+}
+
+enum err job_feed(struct call *call, const struct job_feed *feed, int count, struct job *ret_jobs,
+                  int *ret_count)
+{
+    struct str before = id_is_none(&feed->before) ? STR("job_~") : id_str(&feed->before);
+    if (!feed->is_best_paid_first) {
+        /* tenant: the feed shows every organisation's open live jobs */
+        struct stmt *q = db_query(call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE environment = 0"
+                                            " AND status IN ('open', 'in_progress') AND id < $1"
+                                            " ORDER BY id DESC LIMIT $2");
+        bind_text(q, 1, before);
+        bind_int(q, 2, count);
+        return read_feed(call, q, count, ret_jobs, ret_count);
+    }
+    /* tenant: the feed shows every organisation's open live jobs */
+    struct stmt *q = db_query(
+        call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE environment = 0"
+                  " AND status IN ('open', 'in_progress') AND (payout_cents, id) < ($1, $2)"
+                  " ORDER BY payout_cents DESC, id DESC LIMIT $3");
+    bind_int(q, 1, id_is_none(&feed->before) ? INT64_MAX : feed->before_payout_cents);
+    bind_text(q, 2, before);
+    bind_int(q, 3, count);
+    return read_feed(call, q, count, ret_jobs, ret_count);
+}
+
+void job_set_state(struct call *call, struct job *job, enum job_state to)
+{
+    CHECK(job_may_become[job->state] & BIT(to));
+    job->state = to;
+    if (to == JOB_COMPLETED) job->completed_ms = call->now_ms;
+    if (to == JOB_CANCELLED) job->cancelled_ms = call->now_ms;
+}
+
+enum err job_cancel(struct call *call, struct str id_text, struct job *ret_job)
+{
+    struct job job;
+    enum err   e = job_get(call, id_text, &job);
+    if (e) return e;
+    if (!(job_may_become[job.state] & BIT(JOB_CANCELLED)))
+        return FAIL(&call->error, ERR_CONFLICT, "job_not_cancellable", "the job is %s",
+                    job_state_name(job.state));
+
+    e = reservation_release_all(call, &job);
+    if (e) return e;
+    int64_t unused = job.files_needed - job.files_approved - job.files_pending;
+    int64_t refund_cents;
+    CHECK(num_mul(unused, job.price_cents, &refund_cents));
+    if (refund_cents > 0) {
+        e = credits_release(call, &job, refund_cents,
+                            str_format(call->arena, "refund:%s", job.id.text),
+                            STR("Job cancelled"));
+        if (e) return e;
+    }
+    job_set_state(call, &job, JOB_CANCELLED);
+    e = job_save(call, &job);
+    if (e) return e;
+    *ret_job = job;
+    return ERR_OK;
+}

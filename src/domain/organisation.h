@@ -1,0 +1,41 @@
+/* Organisations: buyers, their settings per environment. */
+#ifndef FIRSTHAND_DOMAIN_ORGANISATION_H
+#define FIRSTHAND_DOMAIN_ORGANISATION_H
+
+#include "domain/call.h"
+
+enum {
+    ORGANISATION_NAME_BYTES_MAX = 200,
+    EMAIL_BYTES_MAX = 254,
+};
+static const int64_t ORGANISATION_TEST_GRANT_CENTS = 10000000;
+
+struct settings {
+    bool    has_fee;
+    int64_t fee_ppm;
+    bool    is_top_up_enabled;
+    bool    has_top_up_threshold, has_top_up_amount;
+    int64_t top_up_threshold_cents, top_up_amount_cents;
+};
+
+/* A new organisation with empty live credit (or credits_cents as a bonus) and the test grant.
+ * ERR_INVALID "bad_name" | "bad_email" | "bad_credits", ERR_CONFLICT "email_taken". */
+MUST_USE enum err organisation_create(struct call *call, struct str name, struct str email,
+                                      int64_t credits_cents, struct id *ret_id);
+
+/* The actor's settings; all absent when never set. */
+MUST_USE enum err settings_get(struct call *call, struct settings *ret_settings);
+
+/* Store them. ERR_FORBIDDEN "platform_fee_locked" when the operator locked the fee and it changes;
+ * ERR_UNPROCESSABLE "body_invalid" when top-up is enabled without threshold and amount. */
+MUST_USE enum err settings_put(struct call *call, const struct settings *settings);
+
+/* The share that a job posted now gets: the organisation's or the operator's default. */
+MUST_USE enum err organisation_fee_ppm(struct call *call, const struct id *org_id,
+                                       enum environment environment, int64_t *ret_ppm);
+
+/* One '@' with something on both sides, no white space or control characters, at most
+ * EMAIL_BYTES_MAX bytes. *ret_email is lower case (ASCII), owned by the arena. */
+MUST_USE bool email_normalise(struct str text, struct arena *arena, struct str *ret_email);
+
+#endif

@@ -1,0 +1,28 @@
+/* Pages of a listing: newest first by id, continued by an opaque cursor that is bound to the
+ * listing it came from. */
+#ifndef FIRSTHAND_DOMAIN_PAGE_H
+#define FIRSTHAND_DOMAIN_PAGE_H
+
+#include "domain/call.h"
+
+enum { PAGE_ROWS_MAX = 100, PAGE_ROWS_DEFAULT = 20 };
+
+struct page {
+    int       rows_max;
+    struct id before; /* rows older than this; empty = from the newest */
+    int64_t   key;    /* a second sort key that the listing put into its cursor; 0 without one */
+};
+
+/* Read a page's parameters. listing names what is listed and for whom, such as "jobs:org_…:live".
+ * ERR_INVALID "invalid_parameters" with a fault for field "cursor" (code "cursor") when the cursor
+ * is malformed, forged, or another listing's. */
+MUST_USE enum err page_open(struct call *call, struct str listing, struct str cursor, int64_t limit,
+                            enum id_kind kind, struct page *ret_page);
+
+/* The cursor that continues after a row. Owned by the arena. */
+struct str page_cursor(struct call *call, struct str listing, const struct id *last, int64_t key);
+
+/* "NAME:org_…:live" for the actor's organisation, "NAME:wkr_…" for a worker. Owned by the arena. */
+struct str page_listing(struct call *call, const char *name);
+
+#endif

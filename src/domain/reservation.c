@@ -1,0 +1,425 @@
+#include "domain/reservation.h"
+
+#include "base/num.h"
+#include "base/time_text.h"
+
+#include <assert.h>
+
+static const int64_t RENEW_EVERY_MS = 60 * 1000;
+
+static const char *const state_names[] = {
+    [RESERVATION_HELD] = "held",
+    [RESERVATION_USED] = "used",
+    [RESERVATION_RELEASED] = "released",
+    [RESERVATION_LAPSED] = "lapsed",
+};
+static_assert(COUNT_OF(state_names) == RESERVATION_STATE__COUNT, "every state has a name");
+
+const char *reservation_state_name(enum reservation_state state)
+{
+    CHECK((unsigned)state < RESERVATION_STATE__COUNT);
+    return state_names[state];
+}
+
+static enum reservation_state state_parse(struct str name)
+{
+    for (int i = 0; i < RESERVATION_STATE__COUNT; i++)
+        if (str_eq(name, str_of(state_names[i]))) return (enum reservation_state)i;
+    CHECK(!"a state the store does not allow");
+    return RESERVATION_STATE__COUNT;
+}
+
+#define RESERVATION_COLUMNS                                                                        \
+    "id, job_id, worker_id, submission_id, attempt, state, accepted_ms, renewed_ms, expires_ms"
+
+static void reservation_read(struct stmt *q, struct arena *arena, struct reservation *row)
+{
+    *row = (struct reservation){
+        .id = column_id(q, 0),
+        .job_id = column_id(q, 1),
+        .worker_id = column_id(q, 2),
+        .submission_id = column_id(q, 3),
+        .attempt = column_int(q, 4),
+        .state = state_parse(column_text(q, 5, arena)),
+        .accepted_ms = column_int(q, 6),
+        .renewed_ms = column_int(q, 7),
+        .expires_ms = column_int(q, 8),
+    };
+}
+
+static enum err reservation_insert(struct call *call, const struct reservation *row)
+{
+    struct stmt *q = db_query(call->db, "INSERT INTO reservations (" RESERVATION_COLUMNS ")"
+                                        " VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)");
+    bind_id(q, 1, &row->id);
+    bind_id(q, 2, &row->job_id);
+    bind_id(q, 3, &row->worker_id);
+    bind_id(q, 4, &row->submission_id);
+    bind_int(q, 5, row->attempt);
+    bind_text(q, 6, str_of(state_names[row->state]));
+    bind_int(q, 7, row->accepted_ms);
+    bind_int(q, 8, row->renewed_ms);
+    bind_int(q, 9, row->expires_ms);
+    return stmt_run(q, &call->error, NULL);
+}
+
+/* A retry whose reservation ends unused is what it was before: rejected. */
+static enum err retry_ended(struct call *call, const struct reservation *row)
+{
+    if (row->attempt == 1) return ERR_OK;
+    /* tenant: keyed by the submission that the reservation names */
+    struct stmt *q = db_query(call->db, "UPDATE submissions SET status = 'rejected'"
+                                        " WHERE id = $1 AND status = 'retry_pending'");
+    bind_id(q, 1, &row->submission_id);
+    return stmt_run(q, &call->error, NULL);
+}
+
+/* The one door for a held reservation's end. Changes *job, which the caller saves. */
+static enum err reservation_end(struct call *call, struct job *job, const struct reservation *row,
+                                enum reservation_state to)
+{
+    CHECK(row->state == RESERVATION_HELD && to != RESERVATION_HELD);
+    CHECK(job->slots_reserved > 0 && id_eq(&job->id, &row->job_id));
+    struct stmt *q = db_query(call->db, "UPDATE reservations SET state = $2"
+                                        " WHERE id = $1 AND state = 'held'");
+    bind_id(q, 1, &row->id);
+    bind_text(q, 2, str_of(state_names[to]));
+    int64_t  changes = 0;
+    enum err e = stmt_run(q, &call->error, &changes);
+    if (e) return e;
+    CHECK(changes == 1);
+    job->slots_reserved--;
+    if (to == RESERVATION_USED) return ERR_OK;
+    return retry_ended(call, row);
+}
+
+/* One held reservation of the job that expires at or before a time; false when there is none. */
+static enum err next_held(struct call *call, const struct job *job, int64_t until_ms,
+                          struct reservation *ret_row, bool *ret_is_there)
+{
+    struct stmt *q = db_query(call->db, "SELECT " RESERVATION_COLUMNS " FROM reservations"
+                                        " WHERE job_id = $1 AND state = 'held'"
+                                        " AND expires_ms <= $2 LIMIT 1");
+    bind_id(q, 1, &job->id);
+    bind_int(q, 2, until_ms);
+    *ret_is_there = stmt_step(q);
+    if (*ret_is_there) reservation_read(q, call->arena, ret_row);
+    return stmt_end(q, &call->error);
+}
+
+static enum err end_all_until(struct call *call, struct job *job, int64_t until_ms,
+                              enum reservation_state to)
+{
+    for (;;) {
+        struct reservation row;
+        bool               is_there;
+        enum err           e = next_held(call, job, until_ms, &row, &is_there);
+        if (e || !is_there) return e;
+        e = reservation_end(call, job, &row, to);
+        if (e) return e;
+    }
+}
+
+enum err reservation_release_all(struct call *call, struct job *job)
+{
+    return end_all_until(call, job, INT64_MAX, RESERVATION_RELEASED);
+}
+
+enum err reservation_lapse_due(struct call *call, struct job *job)
+{
+    int64_t  reserved_before = job->slots_reserved;
+    enum err e = end_all_until(call, job, call->now_ms, RESERVATION_LAPSED);
+    if (e || job->slots_reserved == reserved_before) return e;
+    return job_save(call, job);
+}
+
+enum err reservation_lapse_all_due(struct call *call, int count, int *ret_count)
+{
+    int lapsed = 0;
+    while (lapsed < count) {
+        struct stmt *q = db_query(call->db, "SELECT job_id FROM reservations"
+                                            " WHERE state = 'held' AND expires_ms <= $1 LIMIT 1");
+        bind_int(q, 1, call->now_ms);
+        bool      is_due = stmt_step(q);
+        struct id job_id = is_due ? column_id(q, 0) : (struct id){ 0 };
+        enum err  e = stmt_end(q, &call->error);
+        if (e) return e;
+        if (!is_due) break;
+        struct job job;
+        e = job_get_any(call, &job_id, &job);
+        if (e) return e;
+        int64_t reserved_before = job.slots_reserved;
+        e = reservation_lapse_due(call, &job);
+        if (e) return e;
+        lapsed += (int)(reserved_before - job.slots_reserved);
+    }
+    *ret_count = lapsed;
+    return ERR_OK;
+}
+
+enum err reservation_slots_open(struct call *call, const struct job *job, int64_t *ret_slots)
+{
+    struct stmt *q = db_query(call->db, "SELECT count(*) FROM reservations WHERE job_id = $1"
+                                        " AND state = 'held' AND expires_ms <= $2");
+    bind_id(q, 1, &job->id);
+    bind_int(q, 2, call->now_ms);
+    int64_t lapsed = stmt_step(q) ? column_int(q, 0) : 0;
+    *ret_slots = job_is_live(job) ? job_slots_free(job) + lapsed : 0;
+    return stmt_end(q, &call->error);
+}
+
+/* --- accepting ----------------------------------------------------------------------------------
+ */
+
+static enum err check_reservations_held(struct call *call)
+{
+    struct stmt *q = db_query(call->db, "SELECT count(*) FROM reservations WHERE worker_id = $1"
+                                        " AND state = 'held' AND expires_ms > $2");
+    bind_id(q, 1, &call->actor.worker_id);
+    bind_int(q, 2, call->now_ms);
+    int64_t  held = stmt_step(q) ? column_int(q, 0) : 0;
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (held >= call->config->worker_reservations_max)
+        return FAIL(&call->error, ERR_CONFLICT, "worker_capped",
+                    "you hold %lld unused reservations already", (long long)held);
+    return ERR_OK;
+}
+
+static enum err check_submissions_today(struct call *call)
+{
+    if (call->config->worker_submissions_per_day == 0) return ERR_OK;
+    struct stmt *q = db_query(call->db, "SELECT count(*) FROM submissions WHERE worker_id = $1"
+                                        " AND created_ms > $2");
+    bind_id(q, 1, &call->actor.worker_id);
+    bind_int(q, 2, call->now_ms - MS_PER_DAY);
+    int64_t  sent = stmt_step(q) ? column_int(q, 0) : 0;
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (sent >= call->config->worker_submissions_per_day)
+        return FAIL(&call->error, ERR_CONFLICT, "worker_capped",
+                    "you sent %lld files in the last 24 hours, which is the limit",
+                    (long long)sent);
+    return ERR_OK;
+}
+
+/* Files of this worker that the job has, or may still get from what he holds. */
+static enum err check_files_of_job(struct call *call, const struct job *job)
+{
+    if (job->max_files_per_worker == 0) return ERR_OK;
+    struct stmt *q = db_query(
+        call->db, "SELECT (SELECT count(*) FROM submissions WHERE worker_id = $1 AND job_id = $2"
+                  " AND status <> 'rejected') + (SELECT count(*) FROM reservations"
+                  " WHERE worker_id = $1 AND job_id = $2 AND state = 'held' AND expires_ms > $3)");
+    bind_id(q, 1, &call->actor.worker_id);
+    bind_id(q, 2, &job->id);
+    bind_int(q, 3, call->now_ms);
+    int64_t  files = stmt_step(q) ? column_int(q, 0) : 0;
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (files >= job->max_files_per_worker)
+        return FAIL(&call->error, ERR_CONFLICT, "worker_capped",
+                    "this job takes %lld files of one worker",
+                    (long long)job->max_files_per_worker);
+    return ERR_OK;
+}
+
+static enum err check_slots(struct call *call, const struct job *job)
+{
+    int64_t  slots;
+    enum err e = reservation_slots_open(call, job, &slots);
+    if (e) return e;
+    if (slots > 0) return ERR_OK;
+    return FAIL(&call->error, ERR_CONFLICT, "job_full", "every slot of the job is taken");
+}
+
+static enum err check_open(struct call *call, const struct job *job)
+{
+    if (job_is_live(job)) return ERR_OK;
+    return FAIL(&call->error, ERR_CONFLICT, "job_closed", "the job is %s",
+                job_state_name(job->state));
+}
+
+enum err reservation_may_accept(struct call *call, const struct job *job)
+{
+    enum err e = check_open(call, job);
+    if (e) return e;
+    e = check_reservations_held(call);
+    if (e) return e;
+    e = check_submissions_today(call);
+    if (e) return e;
+    e = check_files_of_job(call, job);
+    if (e) return e;
+    return check_slots(call, job);
+}
+
+/* The acting worker's live, unused reservation on the job, if any. */
+static enum err own_held(struct call *call, const struct job *job, struct reservation *ret_row,
+                         bool *ret_is_there)
+{
+    struct stmt *q = db_query(call->db, "SELECT " RESERVATION_COLUMNS " FROM reservations"
+                                        " WHERE worker_id = $1 AND job_id = $2 AND state = 'held'"
+                                        " AND expires_ms > $3 ORDER BY id LIMIT 1");
+    bind_id(q, 1, &call->actor.worker_id);
+    bind_id(q, 2, &job->id);
+    bind_int(q, 3, call->now_ms);
+    *ret_is_there = stmt_step(q);
+    if (*ret_is_there) reservation_read(q, call->arena, ret_row);
+    return stmt_end(q, &call->error);
+}
+
+/* A slot is known to be free: take it. Changes *job, which the caller saves. */
+static enum err take_slot(struct call *call, struct job *job, const struct id *submission_id,
+                          int64_t attempt, struct reservation *ret_reservation)
+{
+    CHECK(job_slots_free(job) > 0);
+    struct reservation row = {
+        .id = id_new(ID_RESERVATION, call->now_ms),
+        .job_id = job->id,
+        .worker_id = call->actor.worker_id,
+        .submission_id = *submission_id,
+        .attempt = attempt,
+        .state = RESERVATION_HELD,
+        .accepted_ms = call->now_ms,
+        .renewed_ms = call->now_ms,
+        .expires_ms = call->now_ms + call->config->reservation_ttl_ms,
+    };
+    enum err e = reservation_insert(call, &row);
+    if (e) return e;
+    job->slots_reserved++;
+    *ret_reservation = row;
+    return ERR_OK;
+}
+
+enum err reservation_accept(struct call *call, struct str job_id_text,
+                            struct reservation *ret_reservation, bool *ret_is_new)
+{
+    struct job job;
+    enum err   e = job_get_live(call, job_id_text, &job);
+    if (e) return e;
+    bool is_held = false;
+    e = own_held(call, &job, ret_reservation, &is_held);
+    if (e) return e;
+    if (is_held && job_is_live(&job)) {
+        *ret_is_new = false;
+        return ERR_OK;
+    }
+    e = reservation_lapse_due(call, &job);
+    if (e) return e;
+    e = reservation_may_accept(call, &job);
+    if (e) return e;
+    struct id submission_id = id_new(ID_SUBMISSION, call->now_ms);
+    e = take_slot(call, &job, &submission_id, 1, ret_reservation);
+    if (e) return e;
+    *ret_is_new = true;
+    return job_save(call, &job);
+}
+
+enum err reservation_for_retry(struct call *call, struct job *job, const struct id *submission_id,
+                               struct reservation *ret_reservation)
+{
+    enum err e = reservation_lapse_due(call, job);
+    if (e) return e;
+    e = check_slots(call, job);
+    if (e) return e;
+    return take_slot(call, job, submission_id, 2, ret_reservation);
+}
+
+/* --- afterwards ---------------------------------------------------------------------------------
+ */
+
+enum err reservation_get(struct call *call, struct str id_text, struct reservation *ret_reservation)
+{
+    struct id id;
+    if (!id_parse(id_text, ID_RESERVATION, &id))
+        return FAIL(&call->error, ERR_NOT_FOUND, "reservation", "no such reservation");
+    struct stmt *q = db_query(call->db, "SELECT " RESERVATION_COLUMNS " FROM reservations"
+                                        " WHERE id = $1 AND worker_id = $2");
+    bind_id(q, 1, &id);
+    bind_id(q, 2, &call->actor.worker_id);
+    bool is_there = stmt_step(q);
+    if (is_there) reservation_read(q, call->arena, ret_reservation);
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "reservation", "no such reservation");
+    return ERR_OK;
+}
+
+enum err reservation_list(struct call *call, int count, struct reservation *ret_rows,
+                          int *ret_count)
+{
+    struct stmt *q = db_query(call->db, "SELECT " RESERVATION_COLUMNS " FROM reservations"
+                                        " WHERE worker_id = $1 AND state = 'held'"
+                                        " AND expires_ms > $2 ORDER BY id DESC LIMIT $3");
+    bind_id(q, 1, &call->actor.worker_id);
+    bind_int(q, 2, call->now_ms);
+    bind_int(q, 3, count);
+    int found = 0;
+    while (found < count && stmt_step(q))
+        reservation_read(q, call->arena, &ret_rows[found++]);
+    *ret_count = found;
+    return stmt_end(q, &call->error);
+}
+
+enum err reservation_release(struct call *call, struct str id_text)
+{
+    struct reservation row;
+    enum err           e = reservation_get(call, id_text, &row);
+    if (e) return e;
+    if (row.state == RESERVATION_USED)
+        return FAIL(&call->error, ERR_CONFLICT, "reservation_used",
+                    "its file was uploaded already");
+    if (row.state != RESERVATION_HELD) return ERR_OK;
+    struct job job;
+    e = job_get_any(call, &row.job_id, &job);
+    if (e) return e;
+    e = reservation_end(call, &job, &row, RESERVATION_RELEASED);
+    if (e) return e;
+    return job_save(call, &job);
+}
+
+enum err reservation_renew(struct call *call, const struct reservation *reservation)
+{
+    int64_t expires_ms = num_min(call->now_ms + call->config->reservation_ttl_ms,
+                                 reservation->accepted_ms + call->config->reservation_max_ms);
+    if (call->now_ms < reservation->renewed_ms + RENEW_EVERY_MS) return ERR_OK;
+    struct stmt *q = db_query(call->db, "UPDATE reservations SET renewed_ms = $2, expires_ms = $3"
+                                        " WHERE id = $1 AND state = 'held' AND expires_ms > $2"
+                                        " AND expires_ms < $3");
+    bind_id(q, 1, &reservation->id);
+    bind_int(q, 2, call->now_ms);
+    bind_int(q, 3, expires_ms);
+    return stmt_run(q, &call->error, NULL);
+}
+
+/* A reservation that no longer holds its slot takes a free one, or is too late. */
+static enum err take_slot_again(struct call *call, struct job *job,
+                                const struct reservation *reservation)
+{
+    enum err e = check_slots(call, job);
+    if (e == ERR_CONFLICT)
+        return FAIL(&call->error, ERR_CONFLICT, "reservation_expired",
+                    "the reservation has expired and every slot is taken");
+    if (e) return e;
+    struct stmt *q = db_query(call->db, "UPDATE reservations SET state = 'used' WHERE id = $1");
+    bind_id(q, 1, &reservation->id);
+    return stmt_run(q, &call->error, NULL);
+}
+
+enum err reservation_use(struct call *call, struct job *job, const struct reservation *reservation)
+{
+    struct reservation row = *reservation;
+    if (row.state == RESERVATION_USED)
+        return FAIL(&call->error, ERR_CONFLICT, "reservation_used",
+                    "its file was uploaded already");
+    enum err e = check_open(call, job);
+    if (e) return e;
+    bool holds_slot = row.state == RESERVATION_HELD && row.expires_ms > call->now_ms;
+    e = reservation_lapse_due(call, job);
+    if (e) return e;
+    e = holds_slot ? reservation_end(call, job, &row, RESERVATION_USED)
+                   : take_slot_again(call, job, &row);
+    if (e) return e;
+    job->files_pending++;
+    return ERR_OK;
+}

@@ -1,0 +1,431 @@
+#include "domain/submission.h"
+
+#include "domain/credits.h"
+#include "domain/delivered_file.h"
+
+#include <assert.h>
+
+static const char *const state_names[] = {
+    [SUBMISSION_PENDING_SCORE] = "pending_score",
+    [SUBMISSION_APPROVED] = "approved",
+    [SUBMISSION_REJECTED] = "rejected",
+    [SUBMISSION_RETRY_PENDING] = "retry_pending",
+};
+static_assert(COUNT_OF(state_names) == SUBMISSION_STATE__COUNT, "every state has a name");
+
+static const unsigned submission_may_become[SUBMISSION_STATE__COUNT] = {
+    [SUBMISSION_PENDING_SCORE] = BIT(SUBMISSION_APPROVED) | BIT(SUBMISSION_REJECTED),
+    [SUBMISSION_REJECTED] = BIT(SUBMISSION_RETRY_PENDING),
+    [SUBMISSION_RETRY_PENDING] = BIT(SUBMISSION_PENDING_SCORE) | BIT(SUBMISSION_REJECTED),
+};
+
+const char *submission_state_name(enum submission_state state)
+{
+    CHECK((unsigned)state < SUBMISSION_STATE__COUNT);
+    return state_names[state];
+}
+
+static enum submission_state state_parse(struct str name)
+{
+    for (int i = 0; i < SUBMISSION_STATE__COUNT; i++)
+        if (str_eq(name, str_of(state_names[i]))) return (enum submission_state)i;
+    CHECK(!"a state the store does not allow");
+    return SUBMISSION_STATE__COUNT;
+}
+
+static void set_state(struct submission *submission, enum submission_state to)
+{
+    CHECK(submission_may_become[submission->state] & BIT(to));
+    submission->state = to;
+}
+
+struct str submission_blob_name(const struct id *submission_id, int64_t attempt,
+                                struct arena *arena)
+{
+    return str_format(arena, "%s.%lld", submission_id->text, (long long)attempt);
+}
+
+#define SUBMISSION_COLUMNS                                                                         \
+    "id, job_id, org_id, environment, worker_id, attempt, status, media_type, size_bytes, sha256," \
+    " filename, width, height, duration_ms, captured_ms, stars, gate, reasoning, file_id,"         \
+    " paid_cents, created_ms, scored_ms"
+
+static void submission_read(struct stmt *q, struct arena *arena, struct submission *row)
+{
+    *row = (struct submission){
+        .id = column_id(q, 0),
+        .job_id = column_id(q, 1),
+        .org_id = column_id(q, 2),
+        .environment = (enum environment)column_int(q, 3),
+        .worker_id = column_id(q, 4),
+        .attempt = column_int(q, 5),
+        .state = state_parse(column_text(q, 6, arena)),
+        .media_type = (enum media_type)column_int(q, 7),
+        .size_bytes = column_int(q, 8),
+        .sha256 = column_text(q, 9, arena),
+        .filename = column_text(q, 10, arena),
+        .width = column_int(q, 11),
+        .height = column_int(q, 12),
+        .duration_ms = column_int(q, 13),
+        .captured_ms = column_int(q, 14),
+        .stars = column_int(q, 15),
+        .gate = column_text(q, 16, arena),
+        .reasoning = column_text(q, 17, arena),
+        .file_id = column_id(q, 18),
+        .paid_cents = column_int(q, 19),
+        .created_ms = column_int(q, 20),
+        .scored_ms = column_int(q, 21),
+    };
+}
+
+static enum err read_one(struct call *call, struct stmt *q, struct submission *ret_submission)
+{
+    bool is_there = stmt_step(q);
+    if (is_there) submission_read(q, call->arena, ret_submission);
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "submission", "no such submission");
+    return ERR_OK;
+}
+
+static enum err read_many(struct call *call, struct stmt *q, int count, struct submission *ret_rows,
+                          int *ret_count)
+{
+    int found = 0;
+    while (found < count && stmt_step(q))
+        submission_read(q, call->arena, &ret_rows[found++]);
+    *ret_count = found;
+    return stmt_end(q, &call->error);
+}
+
+enum err submission_get_any(struct call *call, const struct id *id,
+                            struct submission *ret_submission)
+{
+    /* tenant: runners serve every organisation */
+    struct stmt *q =
+        db_query(call->db, "SELECT " SUBMISSION_COLUMNS " FROM submissions WHERE id = $1");
+    bind_id(q, 1, id);
+    return read_one(call, q, ret_submission);
+}
+
+enum err submission_get_own(struct call *call, struct str id_text,
+                            struct submission *ret_submission)
+{
+    struct id id;
+    if (!id_parse(id_text, ID_SUBMISSION, &id))
+        return FAIL(&call->error, ERR_NOT_FOUND, "submission", "no such submission");
+    /* tenant: the acting worker's own rows */
+    struct stmt *q = db_query(call->db, "SELECT " SUBMISSION_COLUMNS " FROM submissions"
+                                        " WHERE id = $1 AND worker_id = $2");
+    bind_id(q, 1, &id);
+    bind_id(q, 2, &call->actor.worker_id);
+    return read_one(call, q, ret_submission);
+}
+
+enum err submission_list_of_job(struct call *call, const struct job *job, const struct id *before,
+                                int count, struct submission *ret_rows, int *ret_count)
+{
+    struct stmt *q = db_query(call->db, "SELECT " SUBMISSION_COLUMNS " FROM submissions"
+                                        " WHERE job_id = $1 AND org_id = $2 AND id < $3"
+                                        " ORDER BY id DESC LIMIT $4");
+    bind_id(q, 1, &job->id);
+    bind_id(q, 2, &job->org_id);
+    bind_text(q, 3, id_is_none(before) ? STR("sub_~") : id_str(before));
+    bind_int(q, 4, count);
+    return read_many(call, q, count, ret_rows, ret_count);
+}
+
+enum err submission_list_own(struct call *call, const struct id *before, int count,
+                             struct submission *ret_rows, int *ret_count)
+{
+    /* tenant: the acting worker's own rows */
+    struct stmt *q = db_query(call->db, "SELECT " SUBMISSION_COLUMNS " FROM submissions"
+                                        " WHERE worker_id = $1 AND id < $2"
+                                        " ORDER BY id DESC LIMIT $3");
+    bind_id(q, 1, &call->actor.worker_id);
+    bind_text(q, 2, id_is_none(before) ? STR("sub_~") : id_str(before));
+    bind_int(q, 3, count);
+    return read_many(call, q, count, ret_rows, ret_count);
+}
+
+/* Insert, or replace everything that a second attempt changes. */
+static enum err submission_save(struct call *call, const struct submission *row,
+                                struct str score_record)
+{
+    struct stmt *q = db_query(
+        call->db,
+        "INSERT INTO submissions (" SUBMISSION_COLUMNS ", score_record) VALUES"
+        " ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23)"
+        " ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, status = excluded.status,"
+        " media_type = excluded.media_type, size_bytes = excluded.size_bytes,"
+        " sha256 = excluded.sha256, filename = excluded.filename, width = excluded.width,"
+        " height = excluded.height, duration_ms = excluded.duration_ms,"
+        " captured_ms = excluded.captured_ms, stars = excluded.stars, gate = excluded.gate,"
+        " reasoning = excluded.reasoning, file_id = excluded.file_id,"
+        " paid_cents = excluded.paid_cents, scored_ms = excluded.scored_ms,"
+        " score_record = excluded.score_record");
+    bind_id(q, 1, &row->id);
+    bind_id(q, 2, &row->job_id);
+    bind_id(q, 3, &row->org_id);
+    bind_int(q, 4, row->environment);
+    bind_id(q, 5, &row->worker_id);
+    bind_int(q, 6, row->attempt);
+    bind_text(q, 7, str_of(state_names[row->state]));
+    bind_int(q, 8, row->media_type);
+    bind_int(q, 9, row->size_bytes);
+    bind_text(q, 10, row->sha256);
+    bind_text(q, 11, row->filename);
+    bind_nonzero(q, 12, row->width);
+    bind_nonzero(q, 13, row->height);
+    bind_nonzero(q, 14, row->duration_ms);
+    bind_nonzero(q, 15, row->captured_ms);
+    bind_nonzero(q, 16, row->stars);
+    bind_text(q, 17, row->gate);
+    bind_text(q, 18, row->reasoning);
+    bind_id(q, 19, &row->file_id);
+    if (row->state == SUBMISSION_APPROVED)
+        bind_int(q, 20, row->paid_cents);
+    else
+        bind_null(q, 20);
+    bind_int(q, 21, row->created_ms);
+    bind_nonzero(q, 22, row->scored_ms);
+    bind_text(q, 23, score_record);
+    return stmt_run(q, &call->error, NULL);
+}
+
+/* --- receiving ----------------------------------------------------------------------------------
+ */
+
+/* The reservation was used: by these bytes, or by others? */
+static enum err received_before(struct call *call, const struct reservation *reservation,
+                                const struct received *received, struct submission *ret_submission)
+{
+    enum err e = submission_get_any(call, &reservation->submission_id, ret_submission);
+    if (e) return e;
+    if (ret_submission->attempt == reservation->attempt &&
+        str_eq(ret_submission->sha256, received->sha256))
+        return ERR_OK;
+    return FAIL(&call->error, ERR_CONFLICT, "reservation_used", "another file was uploaded for it");
+}
+
+static enum err hash_claim(struct call *call, const struct submission *submission,
+                           bool *ret_is_first)
+{
+    struct stmt *q =
+        db_query(call->db, "INSERT INTO submission_hashes (job_id, sha256, submission_id, attempt)"
+                           " VALUES ($1, $2, $3, $4) ON CONFLICT (job_id, sha256) DO NOTHING");
+    bind_id(q, 1, &submission->job_id);
+    bind_text(q, 2, submission->sha256);
+    bind_id(q, 3, &submission->id);
+    bind_int(q, 4, submission->attempt);
+    int64_t  changes = 0;
+    enum err e = stmt_run(q, &call->error, &changes);
+    *ret_is_first = changes == 1;
+    return e;
+}
+
+/* The row that the upload makes: a new one, or the second attempt of an old one. */
+static enum err submission_begin(struct call *call, const struct job *job,
+                                 const struct reservation *reservation,
+                                 const struct received *received, struct submission *ret_row)
+{
+    struct submission row = {
+        .id = reservation->submission_id,
+        .job_id = job->id,
+        .org_id = job->org_id,
+        .environment = job->environment,
+        .worker_id = reservation->worker_id,
+        .state = SUBMISSION_PENDING_SCORE,
+        .created_ms = call->now_ms,
+    };
+    if (reservation->attempt > 1) {
+        enum err e = submission_get_any(call, &reservation->submission_id, &row);
+        if (e) return e;
+        /* A lapsed retry had been put back to rejected. */
+        if (row.state == SUBMISSION_REJECTED) set_state(&row, SUBMISSION_RETRY_PENDING);
+        set_state(&row, SUBMISSION_PENDING_SCORE);
+        row.stars = row.scored_ms = row.width = row.height = row.duration_ms = row.captured_ms = 0;
+        row.gate = row.reasoning = STR_NONE;
+    }
+    row.attempt = reservation->attempt;
+    row.media_type = received->media_type;
+    row.size_bytes = received->size_bytes;
+    row.sha256 = received->sha256;
+    row.filename = received->filename;
+    *ret_row = row;
+    return ERR_OK;
+}
+
+static void apply_score(struct call *call, struct submission *row, const struct score *score)
+{
+    row->stars = score->stars;
+    row->scored_ms = call->now_ms;
+    row->reasoning = str_copy(call->arena, str_of(score->reasoning));
+    row->gate = score->gate == GATE_NONE ? STR_NONE : str_of(score_gate_name(score->gate));
+}
+
+enum err submission_receive(struct call *call, const struct reservation *reservation,
+                            const struct received *received, struct submission *ret_submission,
+                            bool *ret_is_new)
+{
+    *ret_is_new = reservation->state != RESERVATION_USED;
+    if (!*ret_is_new) return received_before(call, reservation, received, ret_submission);
+
+    struct job job;
+    enum err   e = job_get_any(call, &reservation->job_id, &job);
+    if (e) return e;
+    e = reservation_use(call, &job, reservation);
+    if (e) return e;
+    struct submission row;
+    e = submission_begin(call, &job, reservation, received, &row);
+    if (e) return e;
+    bool is_first;
+    e = hash_claim(call, &row, &is_first);
+    if (e) return e;
+    if (is_first) {
+        e = task_add(call, TASK_SCORE, &row.id);
+    } else {
+        struct score score;
+        score_duplicate(&score);
+        apply_score(call, &row, &score);
+        set_state(&row, SUBMISSION_REJECTED);
+        job.files_pending--;
+    }
+    if (e) return e;
+    e = submission_save(call, &row, STR_NONE);
+    if (e) return e;
+    *ret_submission = row;
+    return job_save(call, &job);
+}
+
+/* --- judging ------------------------------------------------------------------------------------
+ */
+
+static enum err note_examined(struct call *call)
+{
+    struct stmt *q = db_query(call->db, "INSERT INTO server_state (name, value)"
+                                        " VALUES ('last_examined_ms', $1) ON CONFLICT (name)"
+                                        " DO UPDATE SET value = excluded.value");
+    bind_int(q, 1, call->now_ms);
+    return stmt_run(q, &call->error, NULL);
+}
+
+enum err submission_last_examined(struct call *call, int64_t *ret_ms)
+{
+    struct stmt *q =
+        db_query(call->db, "SELECT value FROM server_state WHERE name = 'last_examined_ms'");
+    *ret_ms = stmt_step(q) ? column_int(q, 0) : 0;
+    return stmt_end(q, &call->error);
+}
+
+static enum err approve(struct call *call, struct job *job, struct submission *row)
+{
+    set_state(row, SUBMISSION_APPROVED);
+    enum err e = credits_pay(call, job, &row->id, &row->worker_id, &row->paid_cents);
+    if (e) return e;
+    e = file_create(call, row, &row->file_id);
+    if (e) return e;
+    job->files_pending--;
+    job->files_approved++;
+    if (job->files_approved == job->files_needed && job_is_live(job))
+        job_set_state(call, job, JOB_COMPLETED);
+    else if (job->state == JOB_OPEN)
+        job_set_state(call, job, JOB_IN_PROGRESS);
+    return task_add(call, TASK_DELIVER, &row->file_id);
+}
+
+/* The slot is free again; of a cancelled job its price goes back. */
+static enum err reject(struct call *call, struct job *job, struct submission *row)
+{
+    set_state(row, SUBMISSION_REJECTED);
+    job->files_pending--;
+    if (job->state != JOB_CANCELLED) return ERR_OK;
+    return credits_release(call, job, job->price_cents,
+                           str_format(call->arena, "refund:%s", row->id.text),
+                           STR("Rejected after cancellation"));
+}
+
+static void settle_facts(struct submission *row, const struct media_result *result)
+{
+    if (result == NULL || result->verdict != MEDIA_DECODED) return;
+    row->media_type = (enum media_type)result->type;
+    row->width = result->width;
+    row->height = result->height;
+    row->duration_ms = result->duration_ms;
+    row->captured_ms = result->captured_ms;
+}
+
+enum err submission_judge(struct call *call, const struct task *task, const struct verdict *verdict)
+{
+    enum err e = task_finish(call, task);
+    if (e) return e;
+    struct submission row;
+    e = submission_get_any(call, &verdict->submission_id, &row);
+    if (e) return e;
+    bool is_meant = row.state == SUBMISSION_PENDING_SCORE && row.attempt == verdict->attempt &&
+                    str_eq(row.sha256, verdict->sha256);
+    if (!is_meant) return ERR_OK;
+
+    struct job job;
+    e = job_get_any(call, &row.job_id, &job);
+    if (e) return e;
+    const struct score *score = &verdict->score;
+    apply_score(call, &row, score);
+    settle_facts(&row, verdict->result);
+    bool passes =
+        !verdict->is_unexamined && score->gate == GATE_NONE && score->stars >= job.min_stars;
+    if (verdict->is_unexamined) row.gate = STR("could_not_examine");
+    e = passes ? approve(call, &job, &row) : reject(call, &job, &row);
+    if (e) return e;
+    if (!verdict->is_unexamined) {
+        e = note_examined(call);
+        if (e) return e;
+    }
+    e = submission_save(call, &row, verdict->record);
+    if (e) return e;
+    return job_save(call, &job);
+}
+
+/* --- retry --------------------------------------------------------------------------------------
+ */
+
+bool submission_may_retry(const struct submission *submission)
+{
+    return submission->state == SUBMISSION_REJECTED &&
+           submission->stars >= SUBMISSION_RETRY_STARS_MIN &&
+           submission->attempt < SUBMISSION_ATTEMPTS_MAX;
+}
+
+static enum err set_retry_pending(struct call *call, const struct submission *submission)
+{
+    /* tenant: the acting worker's own row */
+    struct stmt *q = db_query(call->db, "UPDATE submissions SET status = 'retry_pending'"
+                                        " WHERE id = $1 AND worker_id = $2");
+    bind_id(q, 1, &submission->id);
+    bind_id(q, 2, &call->actor.worker_id);
+    return stmt_run(q, &call->error, NULL);
+}
+
+enum err submission_retry(struct call *call, struct str id_text,
+                          struct reservation *ret_reservation)
+{
+    struct submission row;
+    enum err          e = submission_get_own(call, id_text, &row);
+    if (e) return e;
+    if (!submission_may_retry(&row))
+        return FAIL(&call->error, ERR_CONFLICT, "not_retryable",
+                    "only a first attempt rejected with %d or more stars may be retried",
+                    SUBMISSION_RETRY_STARS_MIN);
+    struct job job;
+    e = job_get_any(call, &row.job_id, &job);
+    if (e) return e;
+    if (!job_is_live(&job))
+        return FAIL(&call->error, ERR_CONFLICT, "job_closed", "the job is %s",
+                    job_state_name(job.state));
+    e = reservation_for_retry(call, &job, &row.id, ret_reservation);
+    if (e) return e;
+    set_state(&row, SUBMISSION_RETRY_PENDING);
+    e = set_retry_pending(call, &row);
+    if (e) return e;
+    return job_save(call, &job);
+}

@@ -1,0 +1,106 @@
+#include "domain/task.h"
+
+#include "base/num.h"
+
+#include <assert.h>
+
+static const int64_t BACK_OFF_MS_FIRST = 2000;
+static const int64_t BACK_OFF_MS_MAX = 10 * 60 * 1000;
+
+static const char *const kind_names[] = {
+    [TASK_SCORE] = "score",
+    [TASK_DELIVER] = "deliver",
+};
+static_assert(COUNT_OF(kind_names) == TASK_KIND__COUNT, "every kind has a name");
+
+const char *task_kind_name(enum task_kind kind)
+{
+    CHECK((unsigned)kind < TASK_KIND__COUNT);
+    return kind_names[kind];
+}
+
+enum err task_add(struct call *call, enum task_kind kind, const struct id *subject_id)
+{
+    struct id    id = id_new(ID_TASK, call->now_ms);
+    struct stmt *q = db_query(call->db, "INSERT INTO tasks (id, kind, subject_id, run_ms,"
+                                        " claims_count, failures_count, created_ms)"
+                                        " VALUES ($1, $2, $3, $4, 0, 0, $4)"
+                                        " ON CONFLICT (kind, subject_id) DO NOTHING");
+    bind_id(q, 1, &id);
+    bind_text(q, 2, str_of(task_kind_name(kind)));
+    bind_id(q, 3, subject_id);
+    bind_int(q, 4, call->now_ms);
+    call->wakes_tasks = true;
+    return stmt_run(q, &call->error, NULL);
+}
+
+enum err task_claim(struct call *call, enum task_kind kind, int64_t lease_ms, struct task *ret_task)
+{
+    struct stmt *q = db_query(
+        call->db, "UPDATE tasks SET run_ms = $3, claims_count = claims_count + 1 WHERE id ="
+                  " (SELECT id FROM tasks WHERE kind = $1 AND run_ms <= $2 ORDER BY run_ms LIMIT 1)"
+                  " RETURNING id, subject_id, run_ms, claims_count, failures_count,"
+                  " first_failed_ms");
+    bind_text(q, 1, str_of(task_kind_name(kind)));
+    bind_int(q, 2, call->now_ms);
+    bind_int(q, 3, call->now_ms + lease_ms);
+    bool is_there = stmt_step(q);
+    if (is_there)
+        *ret_task = (struct task){
+            .id = column_id(q, 0),
+            .kind = kind,
+            .subject_id = column_id(q, 1),
+            .run_ms = column_int(q, 2),
+            .claims_count = column_int(q, 3),
+            .failures_count = column_int(q, 4),
+            .first_failed_ms = column_int(q, 5),
+        };
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "task", "nothing is due");
+    return ERR_OK;
+}
+
+static enum err lost_unless_changed(struct call *call, enum err e, int64_t changes)
+{
+    if (e) return e;
+    if (changes == 1) return ERR_OK;
+    return FAIL(&call->error, ERR_CONFLICT, "task_lost", "another runner has the task");
+}
+
+enum err task_finish(struct call *call, const struct task *task)
+{
+    struct stmt *q = db_query(call->db, "DELETE FROM tasks WHERE id = $1 AND claims_count = $2");
+    bind_id(q, 1, &task->id);
+    bind_int(q, 2, task->claims_count);
+    int64_t  changes = 0;
+    enum err e = stmt_run(q, &call->error, &changes);
+    return lost_unless_changed(call, e, changes);
+}
+
+enum err task_fail(struct call *call, const struct task *task, const char *reason)
+{
+    int64_t      doublings = num_min(task->failures_count, 16);
+    int64_t      wait_ms = num_min(BACK_OFF_MS_FIRST << doublings, BACK_OFF_MS_MAX);
+    struct stmt *q =
+        db_query(call->db, "UPDATE tasks SET run_ms = $3, failures_count = failures_count + 1,"
+                           " first_failed_ms = coalesce(first_failed_ms, $4), last_failure = $5"
+                           " WHERE id = $1 AND claims_count = $2");
+    bind_id(q, 1, &task->id);
+    bind_int(q, 2, task->claims_count);
+    bind_int(q, 3, call->now_ms + wait_ms);
+    bind_int(q, 4, call->now_ms);
+    bind_text(q, 5, str_of(reason));
+    int64_t  changes = 0;
+    enum err e = stmt_run(q, &call->error, &changes);
+    return lost_unless_changed(call, e, changes);
+}
+
+enum err task_next_due(struct call *call, enum task_kind kind, int64_t *ret_due_ms)
+{
+    struct stmt *q = db_query(call->db, "SELECT min(run_ms) FROM tasks WHERE kind = $1");
+    bind_text(q, 1, str_of(task_kind_name(kind)));
+    int64_t due_ms = stmt_step(q) ? column_int(q, 0) : 0;
+    *ret_due_ms = due_ms;
+    return stmt_end(q, &call->error);
+}

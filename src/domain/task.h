@@ -1,0 +1,44 @@
+/* Tasks: what must happen after a commit, written in it (an outbox). A runner claims a due task
+ * with a lease, acts outside of any transaction, and finishes it in the transaction that records
+ * the result. A crash anywhere leaves the task to be claimed again when its lease ends. */
+#ifndef FIRSTHAND_DOMAIN_TASK_H
+#define FIRSTHAND_DOMAIN_TASK_H
+
+#include "domain/call.h"
+
+enum task_kind {
+    TASK_SCORE,   /* subject: submission */
+    TASK_DELIVER, /* subject: file */
+    TASK_KIND__COUNT
+};
+
+struct task {
+    struct id      id;
+    enum task_kind kind;
+    struct id      subject_id;
+    int64_t        run_ms; /* due then; for a claimed one the end of the lease */
+    int64_t        claims_count;
+    int64_t        failures_count;
+    int64_t        first_failed_ms;
+};
+
+/* Due at once; one task per kind and subject: adding it again while it waits is a no-op. */
+MUST_USE enum err task_add(struct call *call, enum task_kind kind, const struct id *subject_id);
+
+/* Claim the oldest due task of a kind for lease_ms. ERR_NOT_FOUND "task": none is due. */
+MUST_USE enum err task_claim(struct call *call, enum task_kind kind, int64_t lease_ms,
+                             struct task *ret_task);
+
+/* Done, in the transaction that records the result. ERR_CONFLICT "task_lost": the lease ended and
+ * somebody else claimed it, or it is gone; the caller's transaction must be undone. */
+MUST_USE enum err task_finish(struct call *call, const struct task *task);
+
+/* Could not be done now: due again after a back-off that doubles per failure (2 s … 10 min). */
+MUST_USE enum err task_fail(struct call *call, const struct task *task, const char *reason);
+
+/* When the next task of the kind is due; 0 = none waits. */
+MUST_USE enum err task_next_due(struct call *call, enum task_kind kind, int64_t *ret_due_ms);
+
+const char *task_kind_name(enum task_kind kind);
+
+#endif

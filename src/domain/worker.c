@@ -1,0 +1,258 @@
+#include "domain/worker.h"
+
+#include "domain/organisation.h"
+#include "domain/secret_text.h"
+
+static const char SESSION_PREFIX[] = "fh_wkr_";
+static const char INVITE_PREFIX[] = "fh_inv_";
+
+enum err worker_create(struct call *call, struct str name, struct str email,
+                       struct str password_hash, struct id *ret_id)
+{
+    struct str normal;
+    if (name.len == 0 || name.len > WORKER_NAME_BYTES_MAX || !str_is_utf8(name))
+        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has 1 to %d bytes of UTF-8",
+                    WORKER_NAME_BYTES_MAX);
+    if (!email_normalise(email, call->arena, &normal))
+        return FAIL(&call->error, ERR_INVALID, "bad_email", "that is not an e-mail address");
+    struct id    id = id_new(ID_WORKER, call->now_ms);
+    struct stmt *q = db_query(call->db, "INSERT INTO workers (id, name, email, password_hash,"
+                                        " balance_cents, created_ms) VALUES ($1, $2, $3, $4, 0, $5)"
+                                        " ON CONFLICT (email) DO NOTHING");
+    bind_id(q, 1, &id);
+    bind_text(q, 2, name);
+    bind_text(q, 3, normal);
+    bind_text(q, 4, password_hash);
+    bind_int(q, 5, call->now_ms);
+    int64_t  changes = 0;
+    enum err e = stmt_run(q, &call->error, &changes);
+    if (e) return e;
+    if (changes == 0)
+        return FAIL(&call->error, ERR_CONFLICT, "email_taken",
+                    "a worker with this e-mail address exists");
+    *ret_id = id;
+    return ERR_OK;
+}
+
+/* --- sessions -----------------------------------------------------------------------------------
+ */
+
+enum err worker_session_create(struct call *call, const struct id *worker_id, int64_t lifetime_ms,
+                               struct worker_session *ret_session)
+{
+    struct worker_session session = {
+        .id = id_new(ID_SESSION, call->now_ms),
+        .worker_id = *worker_id,
+        .token = secret_new(SESSION_PREFIX, call->arena),
+        .expires_ms = lifetime_ms ? call->now_ms + lifetime_ms : 0,
+    };
+    struct stmt *q = db_query(call->db, "INSERT INTO worker_sessions (token_hash, id, worker_id,"
+                                        " created_ms, last_used_ms, lifetime_ms)"
+                                        " VALUES ($1, $2, $3, $4, $4, $5)");
+    bind_text(q, 1, secret_hash(call->keyring, 0, session.token, call->arena));
+    bind_id(q, 2, &session.id);
+    bind_id(q, 3, worker_id);
+    bind_int(q, 4, call->now_ms);
+    bind_nonzero(q, 5, lifetime_ms);
+    enum err e = stmt_run(q, &call->error, NULL);
+    if (e) return e;
+    *ret_session = session;
+    return ERR_OK;
+}
+
+enum err worker_session_delete(struct call *call)
+{
+    struct stmt *q = db_query(call->db, "DELETE FROM worker_sessions WHERE id = $1");
+    bind_id(q, 1, &call->actor.session_id);
+    return stmt_run(q, &call->error, NULL);
+}
+
+struct session_row {
+    struct actor actor;
+    int64_t      last_used_ms, lifetime_ms;
+};
+
+static bool session_read(struct stmt *q, struct session_row *row)
+{
+    if (!stmt_step(q)) return false;
+    row->actor = (struct actor){
+        .kind = ACTOR_WORKER,
+        .session_id = column_id(q, 0),
+        .worker_id = column_id(q, 1),
+    };
+    row->last_used_ms = column_int(q, 2);
+    row->lifetime_ms = column_int(q, 3);
+    return true;
+}
+
+static enum err session_check(struct call *call, bool is_there, const struct session_row *row)
+{
+    if (!is_there)
+        return FAIL(&call->error, ERR_UNAUTHENTICATED, "bad_credentials", "unknown session token");
+    if (row->lifetime_ms && row->last_used_ms + row->lifetime_ms <= call->now_ms)
+        return FAIL(&call->error, ERR_UNAUTHENTICATED, "session_expired",
+                    "the session has expired: sign in again");
+    return ERR_OK;
+}
+
+enum err worker_authenticate(struct call *call, struct str token, struct actor *ret_actor)
+{
+    struct session_row row;
+    bool               is_there = false;
+    bool               is_well_formed = secret_is_well_formed(token, SESSION_PREFIX);
+    for (int i = 0; is_well_formed && !is_there && i < keyring_count(call->keyring); i++) {
+        struct stmt *q = db_query(call->db, "SELECT id, worker_id, last_used_ms, lifetime_ms"
+                                            " FROM worker_sessions WHERE token_hash = $1");
+        bind_text(q, 1, secret_hash(call->keyring, i, token, call->arena));
+        is_there = session_read(q, &row);
+        enum err e = stmt_end(q, &call->error);
+        if (e) return e;
+    }
+    enum err e = session_check(call, is_there, &row);
+    if (e) return e;
+    *ret_actor = row.actor;
+    return ERR_OK;
+}
+
+enum err worker_recheck(struct call *call)
+{
+    struct session_row row;
+    struct stmt       *q = db_query(call->db, "SELECT id, worker_id, last_used_ms, lifetime_ms"
+                                                    " FROM worker_sessions WHERE id = $1");
+    bind_id(q, 1, &call->actor.session_id);
+    bool     is_there = session_read(q, &row);
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    return session_check(call, is_there, &row);
+}
+
+enum err worker_session_touch(struct call *call, const struct id *session_id, int64_t used_ms)
+{
+    struct stmt *q = db_query(call->db, "UPDATE worker_sessions SET last_used_ms = $2"
+                                        " WHERE id = $1 AND last_used_ms < $2");
+    bind_id(q, 1, session_id);
+    bind_int(q, 2, used_ms);
+    return stmt_run(q, &call->error, NULL);
+}
+
+enum err worker_find_login(struct call *call, struct str email, struct id *ret_id,
+                           struct str *ret_password_hash)
+{
+    struct str normal;
+    bool       is_there = false;
+    if (email_normalise(email, call->arena, &normal)) {
+        struct stmt *q =
+            db_query(call->db, "SELECT id, password_hash FROM workers WHERE email = $1");
+        bind_text(q, 1, normal);
+        is_there = stmt_step(q);
+        if (is_there) {
+            *ret_id = column_id(q, 0);
+            *ret_password_hash = column_text(q, 1, call->arena);
+        }
+        enum err e = stmt_end(q, &call->error);
+        if (e) return e;
+    }
+    if (!is_there)
+        return FAIL(&call->error, ERR_UNAUTHENTICATED, "bad_credentials",
+                    "wrong e-mail address or password");
+    return ERR_OK;
+}
+
+/* --- invites ------------------------------------------------------------------------------------
+ */
+
+enum err invite_create(struct call *call, struct str name, struct invite *ret_invite)
+{
+    if (name.len > WORKER_NAME_BYTES_MAX || (name.len && !str_is_utf8(name)))
+        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has up to %d bytes of UTF-8",
+                    WORKER_NAME_BYTES_MAX);
+    struct invite invite = {
+        .id = id_new(ID_INVITE, call->now_ms),
+        .token = secret_new(INVITE_PREFIX, call->arena),
+        .expires_ms = call->now_ms + INVITE_LIFETIME_MS,
+    };
+    struct stmt *q = db_query(call->db, "INSERT INTO invites (id, token_hash, name, created_ms,"
+                                        " expires_ms) VALUES ($1, $2, $3, $4, $5)");
+    bind_id(q, 1, &invite.id);
+    bind_text(q, 2, secret_hash(call->keyring, 0, invite.token, call->arena));
+    bind_text(q, 3, name);
+    bind_int(q, 4, call->now_ms);
+    bind_int(q, 5, invite.expires_ms);
+    enum err e = stmt_run(q, &call->error, NULL);
+    if (e) return e;
+    *ret_invite = invite;
+    return ERR_OK;
+}
+
+enum err invite_check(struct call *call, struct str token, struct id *ret_id)
+{
+    bool      is_there = false, is_used = false;
+    int64_t   expires_ms = 0;
+    struct id id = { 0 };
+    bool      is_well_formed = secret_is_well_formed(token, INVITE_PREFIX);
+    for (int i = 0; is_well_formed && !is_there && i < keyring_count(call->keyring); i++) {
+        struct stmt *q = db_query(call->db, "SELECT id, expires_ms, worker_id FROM invites"
+                                            " WHERE token_hash = $1");
+        bind_text(q, 1, secret_hash(call->keyring, i, token, call->arena));
+        is_there = stmt_step(q);
+        if (is_there) {
+            id = column_id(q, 0);
+            expires_ms = column_int(q, 1);
+            is_used = !column_is_null(q, 2);
+        }
+        enum err e = stmt_end(q, &call->error);
+        if (e) return e;
+    }
+    if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "invite", "no such invite");
+    if (is_used) return FAIL(&call->error, ERR_GONE, "invite_used", "the invite was used already");
+    if (expires_ms <= call->now_ms)
+        return FAIL(&call->error, ERR_GONE, "invite_expired", "the invite has expired");
+    *ret_id = id;
+    return ERR_OK;
+}
+
+enum err invite_use(struct call *call, struct str token, struct str name, struct str email,
+                    struct str password_hash, struct id *ret_worker_id)
+{
+    struct id invite_id, worker_id;
+    enum err  e = invite_check(call, token, &invite_id);
+    if (e) return e;
+    e = worker_create(call, name, email, password_hash, &worker_id);
+    if (e) return e;
+    struct stmt *q = db_query(call->db, "UPDATE invites SET worker_id = $2 WHERE id = $1"
+                                        " AND worker_id IS NULL");
+    bind_id(q, 1, &invite_id);
+    bind_id(q, 2, &worker_id);
+    e = stmt_run(q, &call->error, NULL);
+    if (e) return e;
+    *ret_worker_id = worker_id;
+    return ERR_OK;
+}
+
+/* --- earnings -----------------------------------------------------------------------------------
+ */
+
+enum err worker_balance(struct call *call, int64_t *ret_cents)
+{
+    struct stmt *q = db_query(call->db, "SELECT balance_cents FROM workers WHERE id = $1");
+    bind_id(q, 1, &call->actor.worker_id);
+    *ret_cents = stmt_step(q) ? column_int(q, 0) : 0;
+    return stmt_end(q, &call->error);
+}
+
+enum err payout_list(struct call *call, const struct id *before, int count, struct payout *ret_rows,
+                     int *ret_count)
+{
+    struct stmt *q = db_query(call->db, "SELECT id, submission_id, job_id, amount_cents, created_ms"
+                                        " FROM payouts WHERE worker_id = $1 AND id < $2"
+                                        " ORDER BY id DESC LIMIT $3");
+    bind_id(q, 1, &call->actor.worker_id);
+    bind_text(q, 2, id_is_none(before) ? STR("crtx_~") : id_str(before));
+    bind_int(q, 3, count);
+    int found = 0;
+    while (found < count && stmt_step(q))
+        ret_rows[found++] = (struct payout){ column_id(q, 0), column_id(q, 1), column_id(q, 2),
+                                             column_int(q, 3), column_int(q, 4) };
+    *ret_count = found;
+    return stmt_end(q, &call->error);
+}

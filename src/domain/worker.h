@@ -1,0 +1,73 @@
+/* Workers: people who send files. They belong to the server, not to an organisation. */
+#ifndef FIRSTHAND_DOMAIN_WORKER_H
+#define FIRSTHAND_DOMAIN_WORKER_H
+
+#include "domain/call.h"
+
+enum {
+    WORKER_NAME_BYTES_MAX = 200,
+    WORKER_PASSWORD_CODE_POINTS_MIN = 10,
+};
+static const int64_t WORKER_SESSION_LIFETIME_MS =
+    (int64_t)90 * 24 * 3600 * 1000; /* from last use */
+static const int64_t INVITE_LIFETIME_MS = (int64_t)7 * 24 * 3600 * 1000;
+
+struct worker_session {
+    struct id  id;
+    struct id  worker_id;
+    struct str token;      /* "fh_wkr_…", only here */
+    int64_t    expires_ms; /* 0 = does not expire */
+};
+
+/* An account without a password. ERR_INVALID "bad_name" | "bad_email", ERR_CONFLICT "email_taken".
+ */
+MUST_USE enum err worker_create(struct call *call, struct str name, struct str email,
+                                struct str password_hash, struct id *ret_id);
+
+/* A session of lifetime_ms from its last use; 0 = does not expire. */
+MUST_USE enum err worker_session_create(struct call *call, const struct id *worker_id,
+                                        int64_t lifetime_ms, struct worker_session *ret_session);
+MUST_USE enum err worker_session_delete(struct call *call); /* the acting one */
+
+/* Who a token is. As api_key_authenticate. ERR_UNAUTHENTICATED "bad_credentials" |
+ * "session_expired". */
+MUST_USE enum err worker_authenticate(struct call *call, struct str token, struct actor *ret_actor);
+/* Does the acting session still work, seen from inside the write transaction? */
+MUST_USE enum err worker_recheck(struct call *call);
+MUST_USE enum err worker_session_touch(struct call *call, const struct id *session_id,
+                                       int64_t used_ms);
+
+/* The account behind an address: its id and password hash (empty = it has none).
+ * ERR_UNAUTHENTICATED "bad_credentials" when there is no such account. */
+MUST_USE enum err worker_find_login(struct call *call, struct str email, struct id *ret_id,
+                                    struct str *ret_password_hash);
+
+struct invite {
+    struct id  id;
+    struct str token; /* "fh_inv_…", only here */
+    int64_t    expires_ms;
+};
+
+MUST_USE enum err invite_create(struct call *call, struct str name, struct invite *ret_invite);
+
+/* Is the invite good? ERR_NOT_FOUND "invite", ERR_GONE "invite_used" | "invite_expired". */
+MUST_USE enum err invite_check(struct call *call, struct str token, struct id *ret_id);
+
+/* Use it up for a new account. Errors: as invite_check and worker_create. */
+MUST_USE enum err invite_use(struct call *call, struct str token, struct str name, struct str email,
+                             struct str password_hash, struct id *ret_worker_id);
+
+struct payout {
+    struct id id;
+    struct id submission_id;
+    struct id job_id;
+    int64_t   amount_cents;
+    int64_t   created_ms;
+};
+
+/* The acting worker's. */
+MUST_USE enum err worker_balance(struct call *call, int64_t *ret_cents);
+MUST_USE enum err payout_list(struct call *call, const struct id *before, int count,
+                              struct payout *ret_rows, int *ret_count);
+
+#endif
