@@ -1,0 +1,169 @@
+/* The HTTP surface: what a handler is, and the services behind all of them. */
+#ifndef FIRSTHAND_API_API_H
+#define FIRSTHAND_API_API_H
+
+#include "base/json_in.h"
+#include "base/json_out.h"
+#include "base/world.h"
+#include "contract/contract.h"
+#include "domain/call.h"
+#include "domain/idempotency.h"
+#include "domain/meter.h"
+#include "domain/page.h"
+#include "platform/blob.h"
+#include "platform/db_readers.h"
+#include "platform/http_server.h"
+#include "platform/io_pool.h"
+#include "platform/writer.h"
+
+enum { REPLY_BYTES_MAX = 4 << 20, REPLY_HEADERS_MAX = 16 };
+
+struct upload_table;
+struct binding;
+
+/* Process-wide services, made by app.c, immutable once serving. */
+struct api {
+    const struct config     *config;
+    const struct keyring    *keyring;
+    struct world            *world;
+    const struct contract   *contract;
+    struct str               contract_text;                     /* as served at /openapi.json */
+    const struct binding    *bindings[CONTRACT_OPERATIONS_MAX]; /* by operation index */
+    struct db_readers       *readers;
+    struct writer           *writer;
+    struct io_pool          *io_pool;
+    const struct blob_store *blobs;
+    struct meter            *meter;
+    struct upload_table     *uploads;
+    /* A commit added tasks: tell the runners. Thread-safe. */
+    void (*tasks_added)(void *context);
+    /* Run what is due now (sweeps and tasks), once, waiting at most wait_ms. */
+    void (*run_due)(void *context, int64_t wait_ms);
+    void *runner_context;
+};
+
+/* One validated request. */
+struct request {
+    const struct contract_operation *operation;
+    struct contract_match            match;
+    struct contract_value            values[CONTRACT_PARAMETERS_MAX];
+    const json_t                    *body; /* NULL when the operation takes none, or none came */
+    struct http_exchange            *http;
+    const struct api                *api;
+};
+
+struct reply_header {
+    const char *name;
+    struct str  value;
+};
+
+/* What goes back. A handler writes JSON through out, or leaves it alone (204), or hands over a
+ * file. */
+struct reply {
+    int             status; /* begins as 200 */
+    struct buf      body;
+    struct json_out out;
+    struct str      content_type;   /* begins as JSON's */
+    bool            carries_secret; /* a stored copy is sealed and replays to the same key only */
+    struct str      resource_id; /* set: a replay rebuilds the reply from it (binding->rebuild) */
+    int             headers_count;
+    struct reply_header headers[REPLY_HEADERS_MAX];
+    int                 file_fd; /* -1 = none; the reply's once set */
+    int64_t             file_offset, file_length;
+};
+
+/* One authenticated, validated request inside a transaction of the operation's access kind.
+ * May run more than once: what it did to arena, reply and database is undone before a replay.
+ * On ERR_OK the reply is complete; otherwise call->error says why and the reply is ignored. */
+typedef enum err handler_fn(struct call *call, const struct request *request, struct reply *reply);
+
+/* A request under way: the whole of what dispatch knows of it. */
+struct exchange {
+    const struct api     *api;
+    struct http_exchange *http;
+    struct call           call;
+    struct request        request;
+    struct reply          reply;
+    const struct binding *binding;
+    struct actor          actor;
+    struct id             request_id;
+    struct meter_reading  rate;
+    bool                  is_metered;
+    struct idempotency    idempotency;
+    bool                  has_idempotency_key;
+    bool                  is_replay;
+    struct arena_mark     mark; /* where a run of the handler begins */
+    struct write_job      write_job;
+    struct io_job         io_job;
+    void                 *stream; /* of stream_ops */
+    bool                  is_stream_begun;
+};
+
+/* For x-access: external. On an I/O pool thread, outside of any transaction (call.db is a reader);
+ * commits through exchange_commit. */
+typedef enum err external_fn(struct exchange *exchange);
+
+/* For x-access: stream. */
+struct stream_ops {
+    /* Headers are in, the actor is known, call.db is a reader: is the body wanted? Errors refuse.
+     */
+    enum err (*begin)(struct exchange *exchange);
+    /* On the poll thread, a piece at a time; an error refuses the rest. */
+    enum err (*piece)(struct exchange *exchange, struct str piece);
+    /* The body is complete: on an I/O pool thread, connection suspended. Fills the reply. */
+    enum err (*finish)(struct exchange *exchange);
+    /* Last, on whichever thread ends the exchange, whenever begin succeeded. */
+    void (*end)(struct exchange *exchange, bool is_complete);
+};
+
+/* Which code answers an operation: exactly one of handle, external, stream. */
+struct binding {
+    const char              *operation_id;
+    handler_fn              *handle;
+    external_fn             *external;
+    const struct stream_ops *stream;
+    /* Write again the reply of the first time, from request->resource (createJob). */
+    enum err (*rebuild)(struct call *call, struct str resource_id, struct reply *reply);
+};
+
+/* The tables of the handler files, each ended by an empty row. */
+extern const struct binding jobs_bindings[], keys_bindings[], billing_bindings[],
+    organisation_bindings[], worker_bindings[], worker_jobs_bindings[], submissions_bindings[],
+    uploads_bindings[], downloads_bindings[], server_bindings[];
+
+/* --- for handlers -------------------------------------------------------------------------------
+ */
+
+/* A path parameter's value; CHECKs that the operation has it. */
+struct str request_path(const struct request *request, const char *name);
+
+/* A declared query or header parameter; absent when it did not come. */
+struct str request_text(const struct request *request, const char *name);
+int64_t    request_int(const struct request *request, const char *name, int64_t when_absent);
+
+/* Copied; the value must live in the arena or be static. */
+void reply_header(struct reply *reply, const char *name, struct str value);
+
+/* The frame of a listing: {"object":"list","data":[ … ],"has_more":…,"next_cursor":…}.
+ * Rows are written between the two calls. cursor absent = no more. */
+void reply_list_begin(struct reply *reply);
+void reply_list_end(struct reply *reply, struct str cursor);
+
+/* Run a piece of domain code in one write transaction and wait for its commit: for external and
+ * stream operations, never on a poll thread. run gets the exchange's call. Errors are in
+ * exchange->call.error. */
+MUST_USE enum err exchange_commit(struct exchange *exchange,
+                                  enum err (*run)(struct exchange *exchange));
+
+/* --- dispatch -----------------------------------------------------------------------------------
+ */
+
+/* Bind every operation of the contract to its handler.
+ * ERR_INVALID "operation_unbound" (no handler) | "handler_unknown" (no such operation) |
+ * "handler_mismatch" (its access kind has another shape). */
+MUST_USE enum err api_bind(struct api *api, struct error *error);
+
+/* The four callbacks for http_server_start; context is the api. */
+struct http_app api_http_app(struct api *api);
+
+#endif

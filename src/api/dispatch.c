@@ -1,0 +1,577 @@
+#include "api/api.h"
+#include "api/reply.h"
+#include "base/log.h"
+#include "domain/api_key.h"
+#include "domain/worker.h"
+
+#include <string.h>
+
+/* --- binding ------------------------------------------------------------------------------------
+ */
+
+static const struct binding *const binding_tables[] = {
+    jobs_bindings,      keys_bindings,        billing_bindings,     organisation_bindings,
+    worker_bindings,    worker_jobs_bindings, submissions_bindings, uploads_bindings,
+    downloads_bindings, server_bindings,
+};
+
+static bool has_shape_of(const struct binding *binding, enum contract_access access)
+{
+    switch (access) {
+    case ACCESS_READ:
+    case ACCESS_WRITE: return binding->handle && !binding->external && !binding->stream;
+    case ACCESS_EXTERNAL: return binding->external && !binding->handle && !binding->stream;
+    case ACCESS_STREAM: return binding->stream && !binding->handle && !binding->external;
+    }
+    return false;
+}
+
+enum err api_bind(struct api *api, struct error *error)
+{
+    for (size_t table = 0; table < COUNT_OF(binding_tables); table++) {
+        for (const struct binding *b = binding_tables[table]; b->operation_id; b++) {
+            const struct contract_operation *operation =
+                contract_find(api->contract, str_of(b->operation_id));
+            if (operation == NULL || api->bindings[operation->index])
+                return FAIL(error, ERR_INVALID, "handler_unknown",
+                            "%s: no such operation, or bound twice", b->operation_id);
+            if (!has_shape_of(b, operation->access))
+                return FAIL(error, ERR_INVALID, "handler_mismatch",
+                            "%s: the handler does not fit x-access", b->operation_id);
+            api->bindings[operation->index] = b;
+        }
+    }
+    for (int i = 0; i < contract_operations_count(api->contract); i++)
+        if (api->bindings[i] == NULL)
+            return FAIL(error, ERR_INVALID, "operation_unbound", "%.*s has no handler",
+                        STR_ARG(contract_operation_at(api->contract, i)->operation_id));
+    return ERR_OK;
+}
+
+/* --- for handlers -------------------------------------------------------------------------------
+ */
+
+struct str request_path(const struct request *request, const char *name)
+{
+    for (int i = 0; i < request->match.path_values_count; i++)
+        if (str_eq(request->match.path_names[i], str_of(name)))
+            return request->match.path_values[i];
+    CHECK(!"the operation has no such path parameter");
+    return STR_NONE;
+}
+
+static const struct contract_value *find_value(const struct request *request, const char *name)
+{
+    for (int i = 0; i < request->operation->parameters_count; i++) {
+        const struct contract_parameter *parameter = &request->operation->parameters[i];
+        if (parameter->place != PLACE_PATH && str_eq(parameter->name, str_of(name)))
+            return &request->values[i];
+    }
+    CHECK(!"the operation has no such parameter");
+    return NULL;
+}
+
+struct str request_text(const struct request *request, const char *name)
+{
+    const struct contract_value *value = find_value(request, name);
+    return value->is_present ? value->text : STR_NONE;
+}
+
+int64_t request_int(const struct request *request, const char *name, int64_t when_absent)
+{
+    const struct contract_value *value = find_value(request, name);
+    return value->is_present ? value->integer : when_absent;
+}
+
+/* --- one request --------------------------------------------------------------------------------
+ */
+
+static struct str header_of(const void *context, const char *name)
+{
+    return http_header(context, name);
+}
+
+static struct str bearer_of(const struct http_exchange *http)
+{
+    struct str value = http_header(http, "Authorization"), scheme;
+    if (!str_cut(&value, ' ', &scheme) || !str_eq_ignoring_case(scheme, STR("bearer")))
+        return STR_NONE;
+    return str_trim(value);
+}
+
+/* The peer, or, behind the trusted proxy, the last hop it names. */
+static struct str client_address(const struct exchange *exchange)
+{
+    struct str peer = exchange->http->peer, proxy = exchange->api->config->trusted_proxy;
+    if (proxy.len == 0 || !str_eq(peer, proxy)) return peer;
+    struct str hops = http_header(exchange->http, "X-Forwarded-For"), hop, last = peer;
+    while (str_cut(&hops, ',', &hop))
+        if (str_trim(hop).len) last = str_trim(hop);
+    return last;
+}
+
+/* A refused credential counts against its address; a good one never does. */
+static enum err count_failure(struct exchange *exchange)
+{
+    struct meter_reading reading;
+    struct str           name =
+        str_format(exchange->http->arena, "failures:%.*s", STR_ARG(client_address(exchange)));
+    meter_take(exchange->api->meter, name, exchange->api->config->auth_failures_per_minute,
+               exchange->call.now_ms, &reading);
+    if (reading.is_allowed) return ERR_UNAUTHENTICATED;
+    exchange->call.error.retry_after_s = reading.retry_after_s;
+    return FAIL(&exchange->call.error, ERR_LIMITED, "too_many_failures",
+                "too many failed authentications from this address");
+}
+
+/* Begin a call on this thread's reader. */
+static enum err begin_read(struct exchange *exchange)
+{
+    struct db *db;
+    error_clear(&exchange->call.error);
+    enum err e = db_readers_get(exchange->api->readers, &exchange->call.error, &db);
+    if (e) return e;
+    call_begin(&exchange->call, db, world_now_ms(exchange->api->world), &exchange->actor);
+    return db_begin(db, &exchange->call.error);
+}
+
+static void end_read(struct exchange *exchange)
+{
+    CHECK(db_open_statements(exchange->call.db) == 0);
+    db_rollback(exchange->call.db);
+}
+
+static enum err authenticate(struct exchange *exchange)
+{
+    enum contract_security security = exchange->request.operation->security;
+    if (security == SECURITY_NONE) return ERR_OK;
+    struct str bearer = bearer_of(exchange->http);
+    enum err   e;
+    if (bearer.data == NULL)
+        e = FAIL(&exchange->call.error, ERR_UNAUTHENTICATED, "credentials_missing",
+                 "send Authorization: Bearer with %s",
+                 security == SECURITY_API_KEY ? "an API key" : "a session token");
+    else if (security == SECURITY_API_KEY)
+        e = api_key_authenticate(&exchange->call, bearer, &exchange->actor);
+    else
+        e = worker_authenticate(&exchange->call, bearer, &exchange->actor);
+    if (e == ERR_UNAUTHENTICATED) return count_failure(exchange);
+    return e;
+}
+
+static enum err take_rate(struct exchange *exchange)
+{
+    const struct actor *actor = &exchange->actor;
+    if (actor->kind == ACTOR_NOBODY) return ERR_OK;
+    int64_t          limit = actor->rate_limit_per_minute ? actor->rate_limit_per_minute
+                                                          : exchange->api->config->rate_limit_per_minute;
+    const struct id *credential = actor->kind == ACTOR_WORKER ? &actor->session_id : &actor->key_id;
+    meter_take(exchange->api->meter, id_str(credential), limit, exchange->call.now_ms,
+               &exchange->rate);
+    exchange->is_metered = true;
+    if (exchange->rate.is_allowed) return ERR_OK;
+    exchange->call.error.retry_after_s = exchange->rate.retry_after_s;
+    return FAIL(&exchange->call.error, ERR_LIMITED, "rate_limit_exceeded",
+                "more than %lld requests a minute", (long long)limit);
+}
+
+static enum err check_scope(struct exchange *exchange)
+{
+    struct str name = exchange->request.operation->scope;
+    enum scope scope;
+    if (name.data == NULL || exchange->actor.kind != ACTOR_API_KEY) return ERR_OK;
+    CHECK(scope_parse(name, &scope));
+    if (exchange->actor.scopes & BIT(scope)) return ERR_OK;
+    return FAIL(&exchange->call.error, ERR_FORBIDDEN, "scope_missing",
+                "the API key lacks the scope %.*s", STR_ARG(name));
+}
+
+/* 401, 429, 403: who asks and whether he may. */
+static enum err admit(struct exchange *exchange)
+{
+    enum err e = authenticate(exchange);
+    if (e) return e;
+    exchange->call.actor = exchange->actor;
+    e = take_rate(exchange);
+    if (e) return e;
+    return check_scope(exchange);
+}
+
+static enum err check_idempotency_key(struct exchange *exchange)
+{
+    struct str key = http_header(exchange->http, "Idempotency-Key");
+    if (!exchange->request.operation->is_idempotent || key.data == NULL) return ERR_OK;
+    if (!idempotency_key_is_valid(key)) {
+        error_add_fault(&exchange->call.error, exchange->http->arena, STR("Idempotency-Key"),
+                        "pattern", "must have 1 to %d visible characters",
+                        IDEMPOTENCY_KEY_BYTES_MAX);
+        return FAIL(&exchange->call.error, ERR_INVALID, "invalid_parameters",
+                    "bad Idempotency-Key");
+    }
+    exchange->has_idempotency_key = true;
+    exchange->idempotency.operation = exchange->request.operation->operation_id;
+    exchange->idempotency.key = key;
+    idempotency_fingerprint(exchange->http->method, exchange->http->path, exchange->http->query,
+                            exchange->http->body, exchange->idempotency.fingerprint);
+    return ERR_OK;
+}
+
+/* 400: headers and query. */
+static enum err check_parameters(struct exchange *exchange)
+{
+    enum err e = contract_check_parameters(exchange->request.operation, exchange->http->arena,
+                                           exchange->http->query, header_of, exchange->http,
+                                           &exchange->call.error, exchange->request.values);
+    if (e) return e;
+    return check_idempotency_key(exchange);
+}
+
+/* 400 and 422: the body. */
+static enum err check_body(struct exchange *exchange)
+{
+    const struct contract_operation *operation = exchange->request.operation;
+    if (operation->body == NULL) return ERR_OK;
+    if (exchange->http->body.len == 0 && !operation->is_body_required) return ERR_OK;
+    json_t  *root;
+    enum err e =
+        json_parse(exchange->http->arena, exchange->http->body, &exchange->call.error, &root);
+    if (e) return e;
+    if (!json_is_object(root))
+        return FAIL(&exchange->call.error, ERR_INVALID, "wrong_root",
+                    "the body must be a JSON object");
+    exchange->request.body = root;
+    return schema_check(operation->body, exchange->http->arena, root, &exchange->call.error);
+}
+
+static bool is_json(struct str content_type)
+{
+    struct str type;
+    if (!str_cut(&content_type, ';', &type)) return false;
+    return str_eq_ignoring_case(str_trim(type), STR("application/json"));
+}
+
+/* 413 and 415: before anything is known of who asks. */
+static enum err check_envelope(struct exchange *exchange)
+{
+    const struct contract_operation *operation = exchange->request.operation;
+    if (http_body_is_too_large(exchange->http))
+        return FAIL(&exchange->call.error, ERR_TOO_LARGE, "body_too_large",
+                    "the body may have %lld bytes", (long long)operation->body_bytes_max);
+    if (operation->body && exchange->http->body.len > 0 &&
+        !is_json(http_header(exchange->http, "Content-Type")))
+        return FAIL(&exchange->call.error, ERR_MEDIA_TYPE, "not_json",
+                    "send Content-Type: application/json");
+    return ERR_OK;
+}
+
+static void finish(struct exchange *exchange, enum err e)
+{
+    if (e == ERR_OK && exchange->reply.body.failed)
+        e = FAIL(&exchange->call.error, ERR_INTERNAL, "reply_too_large", "over %d bytes",
+                 REPLY_BYTES_MAX);
+    if (e) {
+        exchange->call.error.code = e;
+        reply_error(exchange);
+    }
+    reply_send(exchange);
+}
+
+/* --- writing ------------------------------------------------------------------------------------
+ */
+
+static enum err recheck(struct call *call)
+{
+    switch (call->actor.kind) {
+    case ACTOR_API_KEY: return api_key_recheck(call);
+    case ACTOR_WORKER: return worker_recheck(call);
+    default: return ERR_OK;
+    }
+}
+
+static enum err replay(struct exchange *exchange, const struct stored_reply *stored)
+{
+    struct reply *reply = &exchange->reply;
+    exchange->is_replay = true;
+    if (stored->resource_id.data) {
+        enum err e = exchange->binding->rebuild(&exchange->call, stored->resource_id, reply);
+        if (e) return e;
+    } else {
+        buf_add(&reply->body, stored->body);
+    }
+    reply->status = stored->status;
+    return ERR_OK;
+}
+
+static enum err remember(struct exchange *exchange)
+{
+    const struct reply *reply = &exchange->reply;
+    struct stored_reply stored = {
+        .status = reply->status,
+        .resource_id = reply->resource_id,
+        .body = reply->resource_id.data ? STR_NONE : buf_str(&reply->body),
+    };
+    return idempotency_store(&exchange->call, &exchange->idempotency, &stored,
+                             reply->carries_secret);
+}
+
+/* One run inside the writer's transaction, from nothing each time. */
+static enum err run_write(struct exchange *exchange)
+{
+    struct call *call = &exchange->call;
+    enum err     e = recheck(call);
+    if (e) return e;
+    if (exchange->has_idempotency_key) {
+        struct stored_reply stored;
+        bool                is_there;
+        e = idempotency_find(call, &exchange->idempotency, &stored, &is_there);
+        if (e) return e;
+        if (is_there) return replay(exchange, &stored);
+    }
+    e = exchange->binding->handle(call, &exchange->request, &exchange->reply);
+    if (e || !exchange->has_idempotency_key) return e;
+    return remember(exchange);
+}
+
+static enum err write_run(void *argument, struct db *db, struct error *error)
+{
+    struct exchange *exchange = argument;
+    arena_rewind(exchange->http->arena, exchange->mark);
+    reply_begin(&exchange->reply, exchange->http->arena);
+    exchange->is_replay = false;
+    call_begin(&exchange->call, db, world_now_ms(exchange->api->world), &exchange->actor);
+    enum err e = run_write(exchange);
+    if (e) *error = exchange->call.error;
+    return e;
+}
+
+static void write_done(void *argument, enum err e, const struct error *error)
+{
+    struct exchange      *exchange = argument;
+    struct http_exchange *http = exchange->http;
+    if (e == ERR_OK && exchange->call.wakes_tasks)
+        exchange->api->tasks_added(exchange->api->runner_context);
+    if (e) exchange->call.error = *error;
+    finish(exchange, e);
+    http_resume(http);
+}
+
+static void start_write(struct exchange *exchange)
+{
+    exchange->mark = arena_mark(exchange->http->arena);
+    exchange->write_job = (struct write_job){
+        .run = write_run,
+        .done = write_done,
+        .argument = exchange,
+    };
+    http_suspend(exchange->http);
+    enum err e = writer_submit(exchange->api->writer, &exchange->write_job, &exchange->call.error);
+    if (e == ERR_OK) return;
+    finish(exchange, e);
+    http_resume(exchange->http);
+}
+
+struct commit {
+    struct exchange *exchange;
+    enum err (*run)(struct exchange *exchange);
+};
+
+static enum err commit_run(void *argument, struct db *db, struct error *error)
+{
+    struct commit   *commit = argument;
+    struct exchange *exchange = commit->exchange;
+    call_begin(&exchange->call, db, world_now_ms(exchange->api->world), &exchange->actor);
+    enum err e = recheck(&exchange->call);
+    if (e == ERR_OK) e = commit->run(exchange);
+    if (e) *error = exchange->call.error;
+    return e;
+}
+
+enum err exchange_commit(struct exchange *exchange, enum err (*run)(struct exchange *exchange))
+{
+    struct commit commit = { exchange, run };
+    struct error  error = { 0 };
+    enum err      e = writer_call(exchange->api->writer, commit_run, &commit, &error);
+    if (e) exchange->call.error = error;
+    if (e == ERR_OK && exchange->call.wakes_tasks)
+        exchange->api->tasks_added(exchange->api->runner_context);
+    return e;
+}
+
+/* --- on the I/O pool ----------------------------------------------------------------------------
+ */
+
+static void io_run(void *argument)
+{
+    struct exchange *exchange = argument;
+    struct db       *db;
+    enum err         e = db_readers_get(exchange->api->readers, &exchange->call.error, &db);
+    if (e == ERR_OK) {
+        call_begin(&exchange->call, db, world_now_ms(exchange->api->world), &exchange->actor);
+        e = exchange->binding->external ? exchange->binding->external(exchange)
+                                        : exchange->binding->stream->finish(exchange);
+    }
+    struct http_exchange *http = exchange->http;
+    finish(exchange, e);
+    http_resume(http);
+}
+
+static void start_io(struct exchange *exchange)
+{
+    exchange->io_job = (struct io_job){ .run = io_run, .argument = exchange };
+    http_suspend(exchange->http);
+    enum err e = io_pool_submit(exchange->api->io_pool, &exchange->io_job, &exchange->call.error);
+    if (e == ERR_OK) return;
+    finish(exchange, e);
+    http_resume(exchange->http);
+}
+
+/* --- the four callbacks -------------------------------------------------------------------------
+ */
+
+static struct exchange *exchange_new(struct api *api, struct http_exchange *http)
+{
+    struct exchange *exchange = NEW(http->arena, struct exchange, 1);
+    exchange->api = api;
+    exchange->http = http;
+    exchange->call.arena = http->arena;
+    exchange->call.config = api->config;
+    exchange->call.keyring = api->keyring;
+    exchange->request.http = http;
+    exchange->request.api = api;
+    exchange->request_id = id_new(ID_REQUEST, world_now_ms(api->world));
+    reply_begin(&exchange->reply, http->arena);
+    http->app_state = exchange;
+    return exchange;
+}
+
+static enum err match_route(struct exchange *exchange)
+{
+    struct str allow = STR_NONE;
+    enum err   e = contract_match(exchange->api->contract, exchange->http->arena,
+                                  exchange->http->method, exchange->http->path, &exchange->call.error,
+                                  &exchange->request.match, &allow);
+    if (e == ERR_METHOD) http_reply_header(exchange->http, "Allow", allow);
+    if (e) return e;
+    exchange->request.operation = exchange->request.match.operation;
+    exchange->binding = exchange->api->bindings[exchange->request.operation->index];
+    bool is_clock = str_eq(exchange->request.operation->operation_id, STR("advanceTestClock"));
+    if (is_clock && !exchange->api->config->test_clock)
+        return FAIL(&exchange->call.error, ERR_NOT_FOUND, "route_not_found", "no such path");
+    return ERR_OK;
+}
+
+/* A streamed body is wanted only from somebody who may send it. */
+static enum err begin_stream(struct exchange *exchange)
+{
+    enum err e = begin_read(exchange);
+    if (e) return e;
+    e = admit(exchange);
+    if (e == ERR_OK) e = check_parameters(exchange);
+    if (e == ERR_OK) e = exchange->binding->stream->begin(exchange);
+    end_read(exchange);
+    exchange->is_stream_begun = e == ERR_OK;
+    return e;
+}
+
+static void on_headers(void *context, struct http_exchange *http)
+{
+    struct exchange *exchange = exchange_new(context, http);
+    enum err         e = match_route(exchange);
+    if (e) {
+        finish(exchange, e);
+        return;
+    }
+    if (exchange->request.operation->access != ACCESS_STREAM) {
+        http_body_buffer(http, exchange->request.operation->body_bytes_max);
+        return;
+    }
+    e = begin_stream(exchange);
+    if (e)
+        finish(exchange, e);
+    else
+        http_body_stream(http);
+}
+
+static void on_body(void *context, struct http_exchange *http, struct str piece)
+{
+    (void)context;
+    struct exchange *exchange = http->app_state;
+    enum err         e = exchange->binding->stream->piece(exchange, piece);
+    if (e) finish(exchange, e);
+}
+
+static void run_read(struct exchange *exchange)
+{
+    enum err e = exchange->binding->handle(&exchange->call, &exchange->request, &exchange->reply);
+    end_read(exchange);
+    finish(exchange, e);
+}
+
+static void on_request(void *context, struct http_exchange *http)
+{
+    (void)context;
+    struct exchange *exchange = http->app_state;
+    if (exchange->request.operation->access == ACCESS_STREAM) {
+        start_io(exchange);
+        return;
+    }
+    enum err e = check_envelope(exchange);
+    if (e == ERR_OK) e = begin_read(exchange);
+    if (e) {
+        finish(exchange, e);
+        return;
+    }
+    e = admit(exchange);
+    if (e == ERR_OK) e = check_parameters(exchange);
+    if (e == ERR_OK) e = check_body(exchange);
+    if (e) {
+        end_read(exchange);
+        finish(exchange, e);
+        return;
+    }
+    if (exchange->request.operation->access == ACCESS_READ) {
+        run_read(exchange);
+        return;
+    }
+    end_read(exchange);
+    if (exchange->request.operation->access == ACCESS_WRITE)
+        start_write(exchange);
+    else
+        start_io(exchange);
+}
+
+static void log_access(const struct exchange *exchange, const struct http_outcome *outcome)
+{
+    const struct http_exchange *http = exchange->http;
+    const struct actor         *actor = &exchange->actor;
+    struct log_line             line;
+    log_begin(&line, outcome->status >= 500 ? LOG_ERROR : LOG_INFO, "request");
+    log_text(&line, "id", id_str(&exchange->request_id));
+    log_text(&line, "method", http->method);
+    log_text(&line, "path", http->path); /* never the query: links are signed in it */
+    if (exchange->request.operation)
+        log_text(&line, "operation", exchange->request.operation->operation_id);
+    log_int(&line, "status", outcome->status);
+    log_int(&line, "us", world_monotonic_us() - http->started_us);
+    log_text(&line, "peer", http->peer);
+    log_text(&line, "org", id_str(&actor->org_id));
+    log_text(&line, "key", id_str(&actor->key_id));
+    log_text(&line, "worker", id_str(&actor->worker_id));
+    if (exchange->call.error.code) log_error(&line, &exchange->call.error);
+    if (!outcome->is_complete) log_text(&line, "end", STR("client_gone"));
+    log_end(&line);
+}
+
+static void on_end(void *context, struct http_exchange *http, const struct http_outcome *outcome)
+{
+    (void)context;
+    struct exchange *exchange = http->app_state;
+    if (exchange->is_stream_begun && exchange->binding->stream->end)
+        exchange->binding->stream->end(exchange, outcome->is_complete);
+    log_access(exchange, outcome);
+}
+
+struct http_app api_http_app(struct api *api)
+{
+    return (struct http_app){ api, on_headers, on_body, on_request, on_end };
+}
