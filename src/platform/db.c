@@ -171,15 +171,18 @@ void bind_id(struct stmt *stmt, int number, const struct id *id)
 
 /* --- running ------------------------------------------------------------------------------- */
 
-static void step_check_start(struct stmt *stmt)
+static void step_check_bound(struct stmt *stmt)
+{
+    if (stmt->bound == stmt->parameters) return;
+    int number = __builtin_ctzll(stmt->parameters & ~stmt->bound) + 1;
+    STMT_FAIL(stmt, ERR_INTERNAL, "db_statement", "$%d not bound: %.80s", number, stmt->sql);
+}
+
+/* Whoever overlooked the error that ended the transaction must not go on without one: each
+ * statement would be committed by itself, and a read would see what others commit meanwhile. */
+static void step_check_transaction(struct stmt *stmt)
 {
     const struct db *db = stmt->db;
-    if (stmt->bound != stmt->parameters) {
-        int number = __builtin_ctzll(stmt->parameters & ~stmt->bound) + 1;
-        STMT_FAIL(stmt, ERR_INTERNAL, "db_statement", "$%d not bound: %.80s", number, stmt->sql);
-    }
-    /* Whoever overlooked the error that ended the transaction must not go on writing without one:
-     * each statement would be committed by itself. */
     if (db->expects_transaction && !db->driver->in_transaction(db))
         STMT_FAIL(stmt, ERR_UNAVAILABLE, "db_io", "the transaction was lost before: %.80s",
                   stmt->sql);
@@ -189,7 +192,8 @@ bool stmt_step(struct stmt *stmt)
 {
     CHECK(stmt->is_open);
     stmt->has_row = false;
-    if (!stmt->has_started) step_check_start(stmt);
+    if (!stmt->has_started) step_check_bound(stmt);
+    step_check_transaction(stmt);
     if (stmt->failure.code || stmt->is_done) return false;
     stmt->has_started = true;
     stmt->has_row = stmt->db->driver->step(stmt);

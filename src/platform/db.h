@@ -39,7 +39,7 @@ void              db_close(struct db *db); /* NULL is fine */
 
 /* sql must be a string literal: its address is the cache key, and other text at the same address
  * later is a broken invariant, as are more than DB_STATEMENTS_MAX of them. Never NULL: a text that
- * does not compile is reported by stmt_end. The statement must not be in use: the name of one that
+ * does not compile is reported by stmt_end. The statement must not be in use: the text of one that
  * is goes to the log before the process ends. */
 struct stmt *db_query(struct db *db, const char *sql);
 
@@ -55,8 +55,8 @@ void bind_time(struct stmt *stmt, int number, int64_t time_ms);
 void bind_id(struct stmt *stmt, int number, const struct id *id);
 
 /* Run to the next row: true = a row is there to read; false = no more, or failed. In a transaction
- * that an earlier error ended every further statement fails ("db_io"), so nothing is ever written
- * outside it by mistake. */
+ * that an earlier error ended every further step fails ("db_io"), so nothing is ever written or
+ * read outside it by mistake. */
 bool stmt_step(struct stmt *stmt);
 
 /* Columns count from 0. NULL reads as 0, absent, or an empty id. Text and bytes are copied into the

@@ -53,6 +53,7 @@ static const struct failure_kind failure_kinds[] = {
     { SQLITE_PROTOCOL, ERR_BUSY, "db_busy" }, /* lost the race for the log's locks too often */
     { SQLITE_SCHEMA, ERR_BUSY, "db_busy" },   /* the schema kept changing underneath */
     { SQLITE_FULL, ERR_UNAVAILABLE, "db_full" },
+    { SQLITE_ABORT, ERR_UNAVAILABLE, "db_io" }, /* a read whose transaction was lost meanwhile */
     { SQLITE_IOERR, ERR_UNAVAILABLE, "db_io" },
     { SQLITE_CORRUPT, ERR_UNAVAILABLE, "db_io" },
     { SQLITE_NOTADB, ERR_UNAVAILABLE, "db_io" },

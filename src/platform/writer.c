@@ -42,8 +42,7 @@ static bool job_run_nested(struct write_job *job, struct db *db)
     error_clear(&job->error);
     job->result = db_savepoint(db, &job->error);
     if (job->result == ERR_OK) job->result = job->run(job->argument, db, &job->error);
-    /* Asked whatever the job says: it may not have looked. */
-    if (!db_in_transaction(db)) return false;
+    /* A job that overlooked the loss of the transaction is told here. */
     if (job->result == ERR_OK) job->result = db_release(db, &job->error);
     if (job->result != ERR_OK) db_rollback_to_savepoint(db);
     return db_in_transaction(db);
@@ -58,9 +57,8 @@ static bool job_run_alone(struct write_job *job, struct db *db)
         return false;
     }
     if (!job_run_nested(job, db)) {
-        static const struct error unsaid = { .slug = "db_io",
-                                             .detail = "the transaction was lost" };
-        cause = job->result ? job->error : unsaid;
+        CHECK(job->result != ERR_OK);
+        cause = job->error;
         job_fail(job, "store_unavailable", &cause);
     } else if (job->result == ERR_OK && db_commit(db, &cause)) {
         job_fail(job, "commit_unknown", &cause);

@@ -430,14 +430,12 @@ static void finished_statement_does_not_begin_again(void **state)
 static void statement_compiles_once_its_table_exists(void **state)
 {
     struct db               *db = open_things(*state);
-    struct error             error = { 0 };
     static const char *const sql = "SELECT count(*) FROM made_later";
     expect_end(db_query(db, sql), ERR_INTERNAL, "db_statement");
     scratch_script(db, "CREATE TABLE made_later (id INTEGER)");
     assert_int_equal(scratch_int(db, sql), 0);
     scratch_script(db, "ALTER TABLE made_later ADD COLUMN name TEXT");
     assert_int_equal(scratch_int(db, sql), 0);
-    (void)error;
     db_close(db);
 }
 
@@ -451,10 +449,10 @@ static void changes_count_the_statement_alone(void **state)
     struct stmt *q = db_query(db, "UPDATE things SET amount = 1 WHERE id >= 2");
     assert_int_equal(stmt_run(q, &error, &changes), ERR_OK);
     assert_int_equal(changes, 2);
-    q = db_query(db, "DELETE FROM things WHERE id = 99");
+    q = db_query(db, "CREATE TABLE another (id INTEGER)");
     assert_int_equal(stmt_run(q, &error, &changes), ERR_OK);
     assert_int_equal(changes, 0);
-    q = db_query(db, "CREATE TABLE another (id INTEGER)");
+    q = db_query(db, "DELETE FROM things WHERE id = 99");
     assert_int_equal(stmt_run(q, &error, &changes), ERR_OK);
     assert_int_equal(changes, 0);
     db_close(db);
@@ -566,6 +564,25 @@ static void full_store_ends_the_transaction_and_nothing_is_written_after_it(void
     db_rollback(db);
     assert_int_equal(count(db), 0);
     assert_int_equal(insert(db, 5, "later", &error), ERR_OK);
+    db_close(db);
+}
+
+static void read_in_a_lost_transaction_is_cut_short(void **state)
+{
+    struct db   *db = open_things(*state);
+    struct error error = { 0 };
+    for (int i = 1; i <= 3; i++)
+        assert_int_equal(insert(db, i, (char[]){ (char)('a' + i), 0 }, &error), ERR_OK);
+    fill_up(db);
+    assert_int_equal(db_begin(db, &error), ERR_OK);
+    struct stmt *q = db_query(db, "SELECT id FROM things ORDER BY id");
+    assert_true(stmt_step(q));
+    assert_int_equal(insert_large(db, 9, &error), ERR_UNAVAILABLE);
+    assert_false(db_in_transaction(db));
+    assert_false(stmt_step(q));
+    expect_end(q, ERR_UNAVAILABLE, "db_io");
+    db_rollback(db);
+    assert_int_equal(count(db), 3);
     db_close(db);
 }
 
@@ -785,6 +802,7 @@ int main(void)
         scratch_test(another_writer_is_busy),
         scratch_test(stale_snapshot_is_busy),
         scratch_test(full_store_ends_the_transaction_and_nothing_is_written_after_it),
+        scratch_test(read_in_a_lost_transaction_is_cut_short),
         scratch_test(savepoint_undoes_only_itself),
         scratch_test(deferred_reference_is_refused_at_the_release),
         scratch_test(refused_commit_is_uncertain_until_rolled_back),
