@@ -1,6 +1,6 @@
 #include "api/api.h"
+#include "api/listing.h"
 #include "api/render.h"
-
 #include "base/time_text.h"
 
 enum { METADATA_BYTES_MAX = 1 << 20 };
@@ -130,63 +130,57 @@ static enum err list_jobs(struct call *call, const struct request *request, stru
     struct job_filter filter;
     enum err          e = read_filter(call, request, &filter);
     if (e) return e;
-    struct str  listing = page_listing(call, "jobs");
-    struct page page;
-    e = page_open(call, listing, request_text(request, "cursor"),
-                  request_int(request, "limit", PAGE_ROWS_DEFAULT), ID_JOB, &page);
+    struct listing listing;
+    e = listing_open(call, request, page_listing(call, "jobs"), ID_JOB, &listing);
     if (e) return e;
-    filter.before = earlier(&filter.before, &page.before);
+    filter.before = earlier(&filter.before, &listing.page.before);
 
-    struct job *jobs = NEW(call->arena, struct job, page.rows_max + 1);
+    struct job *jobs = NEW(call->arena, struct job, listing_rows(&listing));
     struct id   last = { 0 };
     int         count;
     bool        is_cut;
-    e = job_list(call, &filter, page.rows_max + 1, jobs, &count, &last, &is_cut);
+    e = job_list(call, &filter, listing_rows(&listing), jobs, &count, &last, &is_cut);
     if (e) return e;
-    bool has_more = count > page.rows_max;
-    if (has_more) {
-        count = page.rows_max;
-        last = jobs[count - 1].id;
-    }
+    int shown = listing_shown(&listing, count);
     reply_list_begin(reply);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < shown; i++)
         render_job(&reply->out, NULL, &jobs[i]);
-    reply_list_end(reply,
-                   has_more || is_cut ? page_cursor(call, listing, &last, 0) : STR_NONE);
+    /* A search cut short goes on behind the last row it looked at, not the last it shows. */
+    struct str cursor =
+        count > shown ? page_cursor(call, listing.name, &jobs[listing_last(&listing, count)].id, 0)
+        : is_cut      ? page_cursor(call, listing.name, &last, 0)
+                      : STR_NONE;
+    reply_list_end(reply, cursor);
     return ERR_OK;
 }
 
 /* A listing inside a job the caller may see. */
-static enum err open_job_page(struct call *call, const struct request *request, const char *name,
-                              enum id_kind kind, struct job *job, struct str *ret_listing,
-                              struct page *ret_page)
+static enum err open_job_listing(struct call *call, const struct request *request, const char *name,
+                                 enum id_kind kind, struct job *job, struct listing *listing)
 {
-    *ret_listing = str_format(call->arena, "%s:%.*s", name,
-                              STR_ARG(request_path(request, "job_id")));
-    enum err e = page_open(call, *ret_listing, request_text(request, "cursor"),
-                           request_int(request, "limit", PAGE_ROWS_DEFAULT), kind, ret_page);
+    struct str job_id = request_path(request, "job_id");
+    enum err   e = listing_open(
+          call, request, str_format(call->arena, "%s:%.*s", name, STR_ARG(job_id)), kind, listing);
     if (e) return e;
-    return job_get(call, request_path(request, "job_id"), job);
+    return job_get(call, job_id, job);
 }
 
 static enum err get_job_files(struct call *call, const struct request *request, struct reply *reply)
 {
-    struct job  job;
-    struct str  listing;
-    struct page page;
-    enum err    e = open_job_page(call, request, "files", ID_FILE, &job, &listing, &page);
+    struct job     job;
+    struct listing listing;
+    enum err       e = open_job_listing(call, request, "files", ID_FILE, &job, &listing);
     if (e) return e;
-    struct delivered_file *files = NEW(call->arena, struct delivered_file, page.rows_max + 1);
+    struct delivered_file *files = NEW(call->arena, struct delivered_file, listing_rows(&listing));
     int                    count;
-    e = file_list(call, &job, &page.before, page.rows_max + 1, files, &count);
+    e = file_list(call, &job, &listing.page.before, listing_rows(&listing), files, &count);
     if (e) return e;
-    bool has_more = count > page.rows_max;
-    if (has_more) count = page.rows_max;
+    int shown = listing_shown(&listing, count);
     reply_list_begin(reply);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < shown; i++)
         render_file(call, &reply->out, NULL, &files[i]);
-    reply_list_end(reply, has_more ? page_cursor(call, listing, &files[count - 1].id, 0)
-                                   : STR_NONE);
+    reply_list_end(
+        reply, listing_cursor(call, &listing, count, &files[listing_last(&listing, count)].id, 0));
     return ERR_OK;
 }
 
@@ -207,23 +201,23 @@ static enum err render_with_file(struct call *call, struct reply *reply,
 static enum err get_job_submissions(struct call *call, const struct request *request,
                                     struct reply *reply)
 {
-    struct job  job;
-    struct str  listing;
-    struct page page;
-    enum err e = open_job_page(call, request, "submissions", ID_SUBMISSION, &job, &listing, &page);
+    struct job     job;
+    struct listing listing;
+    enum err e = open_job_listing(call, request, "submissions", ID_SUBMISSION, &job, &listing);
     if (e) return e;
-    struct submission *rows = NEW(call->arena, struct submission, page.rows_max + 1);
+    struct submission *rows = NEW(call->arena, struct submission, listing_rows(&listing));
     int                count;
-    e = submission_list_of_job(call, &job, &page.before, page.rows_max + 1, rows, &count);
+    e = submission_list_of_job(call, &job, &listing.page.before, listing_rows(&listing), rows,
+                               &count);
     if (e) return e;
-    bool has_more = count > page.rows_max;
-    if (has_more) count = page.rows_max;
+    int shown = listing_shown(&listing, count);
     reply_list_begin(reply);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < shown; i++) {
         e = render_with_file(call, reply, &rows[i]);
         if (e) return e;
     }
-    reply_list_end(reply, has_more ? page_cursor(call, listing, &rows[count - 1].id, 0) : STR_NONE);
+    reply_list_end(
+        reply, listing_cursor(call, &listing, count, &rows[listing_last(&listing, count)].id, 0));
     return ERR_OK;
 }
 

@@ -156,12 +156,12 @@ void bind_bytes(struct stmt *stmt, int number, struct str bytes)
     bind_slice(stmt, number, DB_VALUE_BYTES, bytes);
 }
 
-void bind_time(struct stmt *stmt, int number, int64_t time_ms)
+void bind_nonzero(struct stmt *stmt, int number, int64_t value)
 {
-    if (time_ms == 0)
+    if (value == 0)
         bind_null(stmt, number);
     else
-        bind_int(stmt, number, time_ms);
+        bind_int(stmt, number, value);
 }
 
 void bind_id(struct stmt *stmt, int number, const struct id *id)

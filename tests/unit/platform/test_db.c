@@ -265,7 +265,7 @@ static void absent_values_are_null(void **state)
     struct error error = { 0 };
     struct id    none = { 0 };
     struct stmt *q = db_query(db, "SELECT $1, $2, $3, $4");
-    bind_time(q, 1, 0);
+    bind_nonzero(q, 1, 0);
     bind_id(q, 2, &none);
     bind_text(q, 3, STR_NONE);
     bind_bytes(q, 4, STR_NONE);
