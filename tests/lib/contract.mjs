@@ -220,14 +220,15 @@ function checkEnvelope(status, headers, json, where) {
   assert.ok((error.details ?? []).length <= 100, `${where}: more than 100 details`);
 }
 
-/* Replies decided after authentication tell a key its rate; those decided before cannot. */
+/* Replies decided after authentication tell a key its rate; those decided before cannot. A 429 may be
+ * either. */
 function checkRateHeaders(one, status, headers, options, where) {
   const there = RATE_HEADERS.filter((name) => name in headers);
   if (there.length > 0) {
     assert.deepEqual(there, RATE_HEADERS, `${where}: some X-RateLimit-* but not all`);
     for (const name of RATE_HEADERS) assert.match(headers[name], /^\d+$/, `${where}: ${name}`);
   }
-  if (one?.credential !== "key" || [401, 413, 415, 500, 503].includes(status)) return;
+  if (one?.credential !== "key" || [401, 413, 415, 429, 500, 503].includes(status)) return;
   if (options.hasRateLimit === false)
     assert.deepEqual(there, [], `${where}: X-RateLimit-* although the limit is off`);
   else assert.deepEqual(there, RATE_HEADERS, `${where}: X-RateLimit-* of an authenticated reply`);
