@@ -139,8 +139,7 @@ enum err contract_check_parameters(const struct contract_operation *operation, s
         settle(&reading, i, arrivals[i]);
     }
     if (error->faults_count > 0)
-        return FAIL(error, ERR_INVALID, "invalid_parameters", "%s %s", error->faults->field,
-                    error->faults->message);
+        return schema_fail(arena, error, ERR_INVALID, "invalid_parameters");
     if (operation->parameters_count)
         memcpy(ret_values, values, sizeof(*values) * (size_t)operation->parameters_count);
     return ERR_OK;

@@ -41,10 +41,13 @@ static bool fault(const struct check *check, const struct trail *trail, const ch
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
 
+    /* The path is long only while it is built. Cutting may have split a character. */
     char              field[TRAIL_FIELD_BYTES_MAX + 1] = { 0 };
     struct arena_mark mark = arena_mark(check->arena);
     struct str        path = trail_field(check->arena, trail);
+    struct str        words = str_sanitise(check->arena, str_of(message), sizeof(message));
     if (path.len) memcpy(field, path.data, path.len);
+    memcpy(message, words.data, words.len);
     arena_rewind(check->arena, mark);
     error_add_fault(check->error, check->arena, trail ? str_of(field) : STR_NONE, code, "%s",
                     message);
@@ -327,17 +330,20 @@ bool schema_check_at(const struct schema *schema, struct arena *arena, const str
     return check_value(&check, trail, schema, value);
 }
 
+enum err schema_fail(struct arena *arena, struct error *error, enum err code, const char *slug)
+{
+    const struct fault *first = error->faults;
+    const char         *field = first->field ? first->field : "the body";
+    struct str          text = str_format(arena, "%s %s", field, first->message);
+    text = str_sanitise(arena, text, ERROR_DETAIL_BYTES_MAX - 30);
+    int others_count = error->faults_count - 1;
+    if (others_count == 0) return FAIL(error, code, slug, "%.*s", STR_ARG(text));
+    return FAIL(error, code, slug, "%.*s (and %d more)", STR_ARG(text), others_count);
+}
+
 enum err schema_check(const struct schema *schema, struct arena *arena, const json_t *value,
                       struct error *error)
 {
     if (schema_check_at(schema, arena, NULL, value, error)) return ERR_OK;
-    const struct fault *first = error->faults;
-    struct str          text =
-        str_format(arena, "%s %s", first->field ? first->field : "the body", first->message);
-    text = str_sanitise(arena, text, ERROR_DETAIL_BYTES_MAX - 30);
-    int others_count = error->faults_count - 1;
-    if (others_count == 0)
-        return FAIL(error, ERR_UNPROCESSABLE, "body_invalid", "%.*s", STR_ARG(text));
-    return FAIL(error, ERR_UNPROCESSABLE, "body_invalid", "%.*s (and %d more)", STR_ARG(text),
-                others_count);
+    return schema_fail(arena, error, ERR_UNPROCESSABLE, "body_invalid");
 }
