@@ -8,7 +8,7 @@
  * the order of properties, whichever of the two stands first. */
 struct members {
     struct schema_member *items;
-    int                   count, room;
+    int                   count;
 };
 
 static struct schema_member *members_find(const struct members *members, struct str name)

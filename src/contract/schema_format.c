@@ -58,6 +58,8 @@ static bool is_ip_literal(struct str text)
             if (!is_hex(version.data[i])) return false;
         return memchr(rest.data, '%', rest.len) == NULL && has_only(rest, ":");
     }
+    for (size_t i = 0; i < text.len; i++) /* inet_pton would stop at a NUL */
+        if (!is_hex(text.data[i]) && !is_one_of(text.data[i], ":.")) return false;
     if (text.len >= sizeof(copy)) return false;
     memcpy(copy, text.data, text.len);
     copy[text.len] = '\0';

@@ -87,6 +87,7 @@ static void uri_refuses_nul_inside(void **state)
     (void)state;
     assert_false(schema_format_holds(FORMAT_URI, STR("https://example.com/\0x")));
     assert_false(schema_format_holds(FORMAT_URI, STR("https://exam\0ple.com")));
+    assert_false(schema_format_holds(FORMAT_URI, STR("https://[::1\0]/")));
 }
 
 static void date_time_is_rfc_3339(void **state)
