@@ -237,10 +237,13 @@ int http_server_connections(const struct http_server *server)
 void http_server_stop(struct http_server *server, int64_t drain_ms_max)
 {
     atomic_store(&server->is_draining, true);
+    /* Refuse newcomers at once, but keep the number taken while a poll thread may still use it. */
     int fd = MHD_quiesce_daemon(server->daemon);
-    if (fd >= 0) close(fd);
+    CHECK(fd >= 0);
+    shutdown(fd, SHUT_RDWR);
     http_connections_drain(server, drain_ms_max);
     MHD_stop_daemon(server->daemon);
+    close(fd);
     http_connections_close(server);
     server_free(server);
 }
