@@ -43,16 +43,19 @@ static void put_le(unsigned char *at, uint32_t value, int bytes_count)
         at[i] = (unsigned char)(value >> (8 * i));
 }
 
+/* The short file plays at 96,000 bytes a second, the long one at four times that: decoders refuse
+ * what would play for half a day. */
 static int wav_file(int64_t data_bytes, bool is_loud)
 {
+    int           scale = is_loud ? 1 : 2;
     unsigned char header[WAV_HEADER_BYTES] = "RIFF....WAVEfmt ";
     put_le(header + 4, (uint32_t)(data_bytes + WAV_HEADER_BYTES - 8), 4);
     put_le(header + 16, 16, 4);
     put_le(header + 20, 1, 2);
-    put_le(header + 22, 1, 2);
-    put_le(header + 24, 48000, 4);
-    put_le(header + 28, 96000, 4);
-    put_le(header + 32, 2, 2);
+    put_le(header + 22, (uint32_t)scale, 2);
+    put_le(header + 24, 48000u * (uint32_t)scale, 4);
+    put_le(header + 28, 96000u * (uint32_t)(scale * scale), 4);
+    put_le(header + 32, 2u * (uint32_t)scale, 2);
     put_le(header + 34, 16, 2);
     memcpy(header + 36, "data", 4);
     put_le(header + 40, (uint32_t)data_bytes, 4);
@@ -183,7 +186,7 @@ struct call {
 static void *call_main(void *argument)
 {
     struct call *call = argument;
-    int          fd = wav_file(call->data_bytes, call->data_bytes == SHORT_BYTES);
+    int          fd = wav_file(call->data_bytes, call->data_bytes != LONG_BYTES);
     call->e = examine(call->zygote, fd, call->data_bytes, &ample, &call->error, &call->result);
     close(fd);
     return NULL;
