@@ -19,11 +19,20 @@ void media_prepare(void)
     media_io_prepare();
 }
 
-/* The lowest type of a set that is not empty. */
 static enum media_type first_type(unsigned set)
 {
     CHECK(set != 0);
     return (enum media_type)__builtin_ctz(set);
+}
+
+/* What to call the file until the tracks inside tell: what it may be and was said to be, else what
+ * it may be, else what it was said to be. */
+static enum media_type presumed_type(unsigned sniffed, unsigned allowed)
+{
+    allowed &= BIT(MEDIA_TYPE__COUNT) - 1;
+    if (sniffed & allowed) return first_type(sniffed & allowed);
+    if (sniffed != 0) return first_type(sniffed);
+    return allowed != 0 ? first_type(allowed) : MEDIA_PNG;
 }
 
 void media_examine(int fd, int64_t size_bytes, unsigned allowed, const struct media_limits *limits,
@@ -35,7 +44,7 @@ void media_examine(int fd, int64_t size_bytes, unsigned allowed, const struct me
     struct media_result result = { .version = MEDIA_RESULT_VERSION, .orientation = 1 };
     struct arena        arena;
     arena_init(&arena, EXAMINE_SOFT_BYTES_MAX);
-    result.type = (int32_t)first_type(sniffed != 0 ? sniffed : allowed != 0 ? allowed : ~0u);
+    result.type = (int32_t)presumed_type(sniffed, allowed);
     if (size_bytes <= 0 || have == 0)
         media_refuse(&result, "empty");
     else if (sniffed == 0)

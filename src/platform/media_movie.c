@@ -12,11 +12,15 @@
 
 enum {
     DECODED_PERCENT_MIN = 90, /* of the expected frames or time; less is a truncated file */
-    ESTIMATE_AFTER_MS = 1000, /* of CPU time: from then on the speed is known */
-    WINDOWS_COUNT = 16,       /* places looked at when the full decode is over budget */
-    WINDOW_MS = 2500,         /* of video at each; a freeze shows in 2 s */
-    SOUND_SHARE = 4,          /* then the sound may use one part in so many of the budget */
+    ESTIMATE_AFTER_MS = 1000, /* of CPU time: from then on the speed is known … */
+    ESTIMATE_SHARE = 10,      /* … or one part in so many of the budget, if that is sooner */
+    PLACES_COUNT = 16,        /* looked at when the full decode is over budget */
+    WINDOW_MS = 2500, /* of video at as many of them as can be afforded: a freeze shows in 2 s */
+    SOUND_SHARE = 4,  /* the sound may then use one part in so many of the budget */
 };
+
+/* Recorders that cannot know the length yet write a size from here on. */
+static const int64_t RIFF_BYTES_UNKNOWN = 0x7fff0000;
 
 struct movie {
     struct arena              *arena;
@@ -28,7 +32,8 @@ struct movie {
     struct sound              *sound;
     int64_t                    duration_ms; /* by the container; 0 = not told */
     int64_t                    cpu_begun_ms;
-    int64_t                    windows_count, windows_empty;
+    double                     cost; /* CPU time per time of video, once it was measured */
+    int64_t                    places_count, places_empty;
 };
 
 static int64_t cpu_now_ms(void)
@@ -45,7 +50,7 @@ static int64_t cpu_spent_ms(const struct movie *movie)
 
 static int64_t cpu_budget_ms(const struct movie *movie)
 {
-    return (int64_t)movie->limits->cpu_seconds * 1000;
+    return num_max(movie->limits->cpu_seconds, 1) * 1000;
 }
 
 /* --- opening --- */
@@ -158,14 +163,16 @@ static void decode_rest(struct movie *movie)
 }
 
 /* Will decoding all of it cost more than allowed, going by the speed so far? */
-static bool is_over_budget(const struct movie *movie)
+static bool is_over_budget(struct movie *movie)
 {
     int64_t spent_ms = cpu_spent_ms(movie), budget_ms = cpu_budget_ms(movie);
     if (spent_ms > budget_ms) return true;
-    if (movie->video_track.stream == NULL || spent_ms < ESTIMATE_AFTER_MS) return false;
+    if (movie->video_track.stream == NULL) return false;
+    if (spent_ms < num_min(ESTIMATE_AFTER_MS, budget_ms / ESTIMATE_SHARE)) return false;
     int64_t done_ms = video_ms(movie->video);
-    return done_ms > 0 &&
-           (double)spent_ms / (double)done_ms * (double)movie->duration_ms > (double)budget_ms;
+    if (done_ms <= 0) return false;
+    movie->cost = (double)spent_ms / (double)done_ms;
+    return movie->cost * (double)movie->duration_ms > (double)budget_ms;
 }
 
 static bool is_too_long(const struct movie *movie)
@@ -213,51 +220,64 @@ static void decode_sound_alone(struct movie *movie, int64_t until_cpu_ms)
     movie->video_track.stream->discard = AVDISCARD_DEFAULT;
 }
 
-/* From the key frame before target_ms on, WINDOW_MS of video or until the CPU time is used up. */
-static void decode_window(struct movie *movie, int64_t target_ms, int64_t until_cpu_ms)
+/* From the key frame before target_ms on: at least one frame, then until length_ms of video or
+ * until_cpu_ms are reached. */
+static void decode_place(struct movie *movie, int64_t target_ms, int64_t length_ms,
+                         int64_t until_cpu_ms)
 {
     CLEANUP_PACKET AVPacket *packet = av_packet_alloc();
-    AVStream                *stream = movie->video_track.stream;
-    int64_t target = av_rescale_q(target_ms, (AVRational){ 1, 1000 }, stream->time_base);
+    struct track            *track = &movie->video_track;
+    int64_t target = av_rescale_q(target_ms, (AVRational){ 1, 1000 }, track->stream->time_base);
     int64_t frames_before = movie->video->frames_count, begin_ms = -1;
     CHECK(packet != NULL);
-    if (av_seek_frame(movie->input.format, stream->index, target, AVSEEK_FLAG_BACKWARD) < 0) return;
-    avcodec_flush_buffers(movie->video_track.decoder);
-    video_break(movie->video);
+    movie->places_count++;
+    avcodec_flush_buffers(track->decoder);
+    if (av_seek_frame(movie->input.format, track->stream->index, target, AVSEEK_FLAG_BACKWARD) <
+        0) {
+        movie->places_empty++;
+        return;
+    }
     while (av_read_frame(movie->input.format, packet) >= 0) {
-        if (packet->stream_index == stream->index) decode_packet(movie, packet);
+        if (packet->stream_index == track->stream->index) decode_packet(movie, packet);
         av_packet_unref(packet);
         if (movie->video->frames_count == frames_before) continue;
-        if (begin_ms < 0) begin_ms = movie->video_track.next_ms;
-        if (movie->video_track.next_ms - begin_ms >= WINDOW_MS || cpu_now_ms() > until_cpu_ms)
-            break;
+        if (begin_ms < 0) begin_ms = track->next_ms;
+        if (track->next_ms - begin_ms >= length_ms || cpu_now_ms() > until_cpu_ms) break;
     }
-    movie->windows_empty += movie->video->frames_count == frames_before;
+    movie->places_empty += movie->video->frames_count == frames_before;
 }
 
-static void decode_windows(struct movie *movie)
+/* count places spread evenly over the whole. */
+static void decode_places(struct movie *movie, int count, int64_t length_ms, bool is_sampled)
 {
-    AVStream *sound_stream = movie->sound_track.stream;
-    if (sound_stream != NULL) sound_stream->discard = AVDISCARD_ALL;
-    for (int i = 0; i < WINDOWS_COUNT; i++) {
-        int64_t left_ms = movie->cpu_begun_ms + cpu_budget_ms(movie) - cpu_now_ms();
-        if (left_ms <= 0 && movie->video->frames_count > 0) break;
-        int64_t target_ms = movie->duration_ms * (2 * i + 1) / (2 * WINDOWS_COUNT);
-        decode_window(movie, target_ms, cpu_now_ms() + left_ms / (WINDOWS_COUNT - i));
-        movie->windows_count++;
+    for (int i = 0; i < count; i++) {
+        int64_t left_ms = num_max(cpu_budget_ms(movie) - cpu_spent_ms(movie), 0);
+        int64_t target_ms = movie->duration_ms * (2 * i + 1) / (2 * count);
+        video_break(movie->video, is_sampled);
+        decode_place(movie, target_ms, length_ms, cpu_now_ms() + left_ms / (count - i));
     }
-    video_break(movie->video);
+}
+
+static int windows_affordable(const struct movie *movie)
+{
+    int64_t left_ms = cpu_budget_ms(movie) - cpu_spent_ms(movie);
+    double  windows = (double)left_ms / (movie->cost * WINDOW_MS + 1);
+    return (int)num_clamp(figure_round(windows), 0, PLACES_COUNT);
 }
 
 static void decode_sampled(struct movie *movie)
 {
+    AVStream *sound_stream = movie->sound_track.stream;
     movie->result->video.is_sampled = 1;
     if (movie->video_track.stream == NULL || movie->duration_ms == 0) return;
     int64_t left_ms = num_max(cpu_budget_ms(movie) - cpu_spent_ms(movie), 0);
     forget_measured(movie);
     if (movie->sound_track.decoder != NULL)
         decode_sound_alone(movie, cpu_now_ms() + left_ms / SOUND_SHARE);
-    decode_windows(movie);
+    if (sound_stream != NULL) sound_stream->discard = AVDISCARD_ALL;
+    decode_places(movie, PLACES_COUNT, 0, true);
+    decode_places(movie, windows_affordable(movie), WINDOW_MS, false);
+    video_break(movie->video, false);
 }
 
 /* --- what it comes to --- */
@@ -271,10 +291,10 @@ static bool video_is_truncated(const struct movie *movie)
 {
     const struct track *track = &movie->video_track;
     int64_t             expected = track_samples_expected(track);
-    if (movie->windows_count > 0) {
+    if (movie->places_count > 0) {
         int64_t missing = track_samples_missing(track, movie->input.size_bytes);
         return is_short_of(expected - missing, expected) ||
-               is_short_of(movie->windows_count - movie->windows_empty, movie->windows_count);
+               is_short_of(movie->places_count - movie->places_empty, movie->places_count);
     }
     if (movie->result->video.is_sampled) return false;
     if (expected > 0) return is_short_of(movie->video->frames_count, expected);
@@ -310,25 +330,40 @@ static void conclude_sound(struct movie *movie)
         result->duration_ms = num_max(result->duration_ms, sound_ms(movie->sound));
 }
 
+/* A WAV says how long it is before the sound begins. */
+static bool wav_is_truncated(const struct movie *movie)
+{
+    unsigned char size[4] = { 0 };
+    if (movie->result->type != MEDIA_WAV) return false;
+    (void)media_read_at(movie->input.fd, 4, size, sizeof size);
+    int64_t promised = (int64_t)(size[0] | size[1] << 8 | size[2] << 16) + ((int64_t)size[3] << 24);
+    return promised < RIFF_BYTES_UNKNOWN && is_short_of(movie->input.size_bytes, promised);
+}
+
+static bool sound_is_truncated(const struct movie *movie)
+{
+    if (wav_is_truncated(movie)) return true;
+    return !movie->result->video.is_sampled &&
+           is_short_of(sound_ms(movie->sound), track_duration_ms(&movie->sound_track));
+}
+
 static void conclude(struct movie *movie)
 {
     struct media_result *result = movie->result;
-    bool                 has_video = movie->video->frames_count > 0;
+    bool                 is_video = movie->video_track.stream != NULL;
+    bool                 has_pictures = movie->video->frames_count > 0;
     bool                 has_sound = movie->sound->samples_count > 0;
     int64_t errors_count = movie->video_track.errors_count + movie->sound_track.errors_count +
                            movie->video->unreadable_count;
     result->decode_errors = figure_round((double)errors_count);
-    if (has_video) conclude_video(movie);
+    if (has_pictures) conclude_video(movie);
     if (has_sound) conclude_sound(movie);
     if (is_too_long(movie) || result->duration_ms > MEDIA_DURATION_MS_MAX) {
         result->duration_ms = num_min(result->duration_ms, MEDIA_DURATION_MS_MAX);
         media_refuse(result, "too_long");
-    } else if (movie->video_track.stream != NULL ? !has_video : !has_sound) {
+    } else if (is_video ? !has_pictures : !has_sound) {
         media_refuse(result, "undecodable");
-    } else if (has_video ? video_is_truncated(movie)
-                         : !result->video.is_sampled &&
-                               is_short_of(sound_ms(movie->sound),
-                                           track_duration_ms(&movie->sound_track))) {
+    } else if (is_video ? video_is_truncated(movie) : sound_is_truncated(movie)) {
         media_refuse(result, "truncated");
     } else {
         result->verdict = MEDIA_DECODED;

@@ -7,7 +7,7 @@ enum { SAMPLE_STEP_MS_UNKNOWN = 250, SAMPLE_STEP_MS_MIN = 1 };
 
 void video_open(struct video *video, struct arena *arena, int64_t expected_ms)
 {
-    *video = (struct video){ .arena = arena };
+    *video = (struct video){ .arena = arena, .is_spread = true };
     video->sample_step_ms = expected_ms > 0
                                 ? num_max(expected_ms / VIDEO_SAMPLES_WISHED, SAMPLE_STEP_MS_MIN)
                                 : SAMPLE_STEP_MS_UNKNOWN;
@@ -33,7 +33,9 @@ static void sample_frame(struct video *video, const struct luma *luma)
 static bool is_due(struct video *video, int64_t since_ms)
 {
     bool is_first = video->frames_count == 0;
-    if (!is_first && !video->wants_sample && since_ms < video->sample_next_ms) return false;
+    if (!is_first && !video->wants_sample &&
+        !(video->is_spread && since_ms >= video->sample_next_ms))
+        return false;
     video->wants_sample = false;
     if (since_ms >= video->sample_next_ms) {
         int64_t steps = (since_ms - video->sample_next_ms) / video->sample_step_ms + 1;
@@ -64,10 +66,11 @@ void video_add(struct video *video, const AVFrame *frame, int64_t at_ms, int64_t
     arena_rewind(video->arena, mark);
 }
 
-void video_break(struct video *video)
+void video_break(struct video *video, bool wants_sample)
 {
     motion_break(&video->motion);
-    video->wants_sample = true;
+    video->wants_sample = wants_sample;
+    video->is_spread = false;
 }
 
 int64_t video_ms(const struct video *video)

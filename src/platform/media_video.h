@@ -16,6 +16,7 @@ struct video {
     struct media_image_figures samples[PICTURE_SAMPLES_MAX];
     int                        samples_count;
     int64_t                    sample_step_ms, sample_next_ms; /* from first_ms */
+    bool                       is_spread;                      /* samples are taken by time */
     bool                       wants_sample; /* the next frame, whatever its time */
     int64_t                    frames_count, unreadable_count;
     int64_t                    first_ms, last_ms, end_ms;
@@ -28,8 +29,9 @@ void video_open(struct video *video, struct arena *arena, int64_t expected_ms);
 /* A frame that begins at at_ms and is meant to last lasts_ms. */
 void video_add(struct video *video, const AVFrame *frame, int64_t at_ms, int64_t lasts_ms);
 
-/* The next frame is not adjacent to the last; it will be sampled. */
-void video_break(struct video *video);
+/* The next frame is not adjacent to the last. From now on only such frames are sampled, and only
+ * when asked. */
+void video_break(struct video *video, bool wants_sample);
 
 /* Time from the first frame to the end of the last. */
 int64_t video_ms(const struct video *video);
