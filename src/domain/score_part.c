@@ -92,8 +92,11 @@ int32_t score_exposure_milli(const struct media_result *result, enum score_expos
     enum score_exposure worst = EXPOSURE_DARK;
     for (size_t i = 0; i < COUNT_OF(terms); i++)
         if (terms[i] < terms[worst]) worst = (enum score_exposure)i;
+    int32_t milli = terms[worst];
+    /* Little light makes for little contrast: then the light is what is missing. */
+    if (worst == EXPOSURE_FLAT && terms[EXPOSURE_DARK] < 1000) worst = EXPOSURE_DARK;
     *ret_worst = worst;
-    return terms[worst];
+    return milli;
 }
 
 int64_t score_damage_per_minute(const struct media_result *result)

@@ -1,6 +1,9 @@
 #include "domain/score_part.h"
 #include "domain/score_words.h"
 
+#include <assert.h>
+#include <string.h>
+
 /* The reasoning. Everything in it is ours: of what came out of the file only numbers get in, and a
  * slug that is checked letter by letter. */
 
@@ -100,6 +103,7 @@ static void add_completeness(struct words *words, const struct media_result *res
 
 /* --- a file that did not --- */
 
+/* A slug of ours out of a record that is not: letters and digits only. */
 static void add_reason_slug(struct words *words, const struct media_result *result)
 {
     char   reason[MEDIA_REASON_BYTES_MAX];
@@ -117,17 +121,39 @@ static void add_reason_slug(struct words *words, const struct media_result *resu
     if (len > 0) words_add(words, " (%s)", reason);
 }
 
+/* Refusals that are not about damage; every other reason is. */
+static const struct refusal {
+    const char *reason, *sentences;
+} refusals[] = {
+    { "empty", "The file is empty. Send it again, whole." },
+    { "truncated", "The file is cut short: its end is missing. Send it again, whole." },
+    { "too_many_pixels", "The picture has more pixels than can be examined, 67108864 at most. "
+                         "Send it smaller." },
+    { "too_long", "The recording is longer than can be examined, 4 hours at most. Send less." },
+    { "animation_unsupported", "The picture is animated. Send a still one." },
+    { "unsupported_codec", "The file is packed in a way that is not supported. Save it in a "
+                           "common format and send that." },
+};
+static_assert(MEDIA_PIXELS_MAX == 67108864 && MEDIA_DURATION_MS_MAX == 4 * 3600 * 1000,
+              "the refusals name the limits");
+
 static void add_undecodable(struct words *words, const struct media_result *result)
 {
     if (result->verdict == MEDIA_DECODED) {
-        words_add(words, "The picture is damaged or cut short (%d faults while decoding).",
+        words_add(words,
+                  "The picture is damaged or cut short (%d faults while decoding). "
+                  "Send the original file again, whole and unedited.",
                   (int)result->decode_errors);
-    } else {
-        words_add(words, "The file is damaged or is not what it claims to be");
-        add_reason_slug(words, result);
-        words_add(words, ".");
+        return;
     }
-    words_add(words, " Send the original file again, whole and unedited.");
+    for (size_t i = 0; i < COUNT_OF(refusals); i++) {
+        if (strncmp(result->reason, refusals[i].reason, sizeof(result->reason)) != 0) continue;
+        words_add(words, "%s", refusals[i].sentences);
+        return;
+    }
+    words_add(words, "The file is damaged or is not what it claims to be");
+    add_reason_slug(words, result);
+    words_add(words, ". Send the original file again, whole and unedited.");
 }
 
 static void add_wrong_type(struct words *words, const struct media_result *result,
@@ -203,9 +229,12 @@ static void add_gate(struct words *words, const struct media_result *result,
 
 static void add_relevance(struct words *words, const struct media_result *result)
 {
-    bool is_sound = result != NULL && media_type_kind((enum media_type)result->type) == MEDIA_AUDIO;
-    words_add(words, " Relevance was not assessed: no %s model is configured.",
-              is_sound ? "listening" : "vision");
+    bool is_sound = media_type_kind((enum media_type)result->type) == MEDIA_AUDIO;
+    words_add(words, " Relevance was not assessed");
+    /* Of what did not decode, nobody knows whether it was for the eye or the ear. */
+    if (result->verdict == MEDIA_DECODED)
+        words_add(words, ": no %s model is configured", is_sound ? "listening" : "vision");
+    words_add(words, ".");
 }
 
 void score_explain(const struct media_result *result, struct score *score)

@@ -268,14 +268,27 @@ static enum err signal_explain(const struct zygote_report *report,
     return FAIL(error, ERR_UNAVAILABLE, "media_child_killed", "SIG%s", name);
 }
 
+static enum err exit_explain(int status, const struct media_limits *limits, struct error *error)
+{
+    switch (status) {
+    case 0: return ERR_OK;
+    case CHILD_EXIT_MEMORY:
+        return FAIL(error, ERR_UNAVAILABLE, "media_child_killed", "memory limit of %lld MB",
+                    (long long)(limits->memory_bytes_max >> 20));
+    case CHILD_EXIT_RECORD:
+        return FAIL(error, ERR_UNAVAILABLE, "media_child_killed", "the record was not written");
+    default:
+        return FAIL(error, ERR_UNAVAILABLE, "media_child_killed",
+                    "the sandbox could not be closed: %s",
+                    media_sandbox_step_name((enum sandbox_step)status));
+    }
+}
+
 static enum err report_explain(const struct zygote_report *report,
                                const struct media_limits *limits, struct error *error)
 {
     switch (report->end) {
-    case CHILD_EXITED:
-        if (report->value == 0) return ERR_OK;
-        return FAIL(error, ERR_UNAVAILABLE, "media_child_killed", "exit %d: %s", report->value,
-                    media_sandbox_step_name((enum sandbox_step)report->value));
+    case CHILD_EXITED: return exit_explain(report->value, limits, error);
     case CHILD_SIGNALLED: return signal_explain(report, limits, error);
     case CHILD_TIMED_OUT:
         return FAIL(error, ERR_UNAVAILABLE, "media_timeout", "wall limit of %d ms",

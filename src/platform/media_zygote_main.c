@@ -50,10 +50,16 @@ static NORETURN void child_run(const struct zygote_request *request, const int *
 
     static struct zygote_record record;
     record.result_bytes = sizeof(record.result);
+    errno = 0;
     media_examine(SANDBOX_MEDIA_FD, request->size_bytes, request->allowed, &request->limits,
                   &record.result);
+    /* Decoders are known to call a file broken when it was the memory that ended. That is our
+     * limit and no verdict on the file; the mark an allocation left when it failed is still there,
+     * because calls that succeed do not clear it. */
+    bool is_faulted = record.result.verdict != MEDIA_DECODED || record.result.decode_errors > 0;
+    if (is_faulted && errno == ENOMEM) _exit(CHILD_EXIT_MEMORY);
     ssize_t sent = write(SANDBOX_RESULT_FD, &record, sizeof(record));
-    _exit(sent == (ssize_t)sizeof(record) ? 0 : SANDBOX_STEP__COUNT);
+    _exit(sent == (ssize_t)sizeof(record) ? 0 : CHILD_EXIT_RECORD);
 }
 
 /* --- the zygote --- */

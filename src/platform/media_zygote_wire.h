@@ -30,10 +30,13 @@ struct zygote_record {
     struct media_result result;
 };
 
+/* How a child ends that has no record to give; any other status is an enum sandbox_step. */
+enum child_exit { CHILD_EXIT_MEMORY = 100, CHILD_EXIT_RECORD };
+
 /* Zygote to server, through the report pipe, once, after the child has been reaped: whatever the
  * child wrote is in the result pipe by then. */
 enum child_end {
-    CHILD_EXITED = 1,  /* value: exit status, 0 or an enum sandbox_step */
+    CHILD_EXITED = 1,  /* value: exit status: 0, enum sandbox_step, enum child_exit */
     CHILD_SIGNALLED,   /* value: signal number */
     CHILD_TIMED_OUT,   /* the wall limit passed and it was killed */
     CHILD_NOT_STARTED, /* value: errno */

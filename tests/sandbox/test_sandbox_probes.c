@@ -83,6 +83,21 @@ static int probe_kill_parent(void)
     return refused_with(kill(outside_pid, SIGTERM), 0);
 }
 
+static int probe_abort_parent(void)
+{
+    return refused_with(syscall(SYS_tgkill, outside_pid, outside_pid, SIGABRT), 0);
+}
+
+static int probe_stop_itself(void)
+{
+    return refused_with(syscall(SYS_tgkill, getpid(), getpid(), SIGSTOP), 0);
+}
+
+static int probe_abort(void)
+{
+    abort();
+}
+
 static int probe_ptrace(void)
 {
     return refused_with(ptrace(PTRACE_ATTACH, outside_pid, NULL, NULL), 0);
@@ -225,6 +240,9 @@ static const struct probe {
     { "fork", probe_fork, SIGSYS, 0 },
     { "thread", probe_thread, SIGSYS, 0 },
     { "kill_parent", probe_kill_parent, SIGSYS, 0 },
+    { "abort_parent", probe_abort_parent, SIGSYS, 0 },
+    { "stop_itself", probe_stop_itself, SIGSYS, 0 },
+    { "abort", probe_abort, SIGABRT, 0 },
     { "ptrace", probe_ptrace, SIGSYS, 0 },
     { "read_other_memory", probe_read_other_memory, SIGSYS, 0 },
     { "mmap_executable", probe_mmap_executable, SIGSYS, 0 },
