@@ -1,11 +1,13 @@
 #include "platform/media_zygote.h"
 
+#include "base/num.h"
 #include "base/world.h"
 #include "platform/media_sandbox.h"
 #include "platform/media_zygote_wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -81,7 +83,7 @@ static bool poll_readable(int fd, int64_t deadline_us)
     for (;;) {
         int64_t       left_ms = (deadline_us - world_monotonic_us() + 999) / 1000;
         struct pollfd polled = { .fd = fd, .events = POLLIN };
-        int           ready = poll(&polled, 1, left_ms > 0 ? (int)left_ms : 0);
+        int           ready = poll(&polled, 1, (int)num_clamp(left_ms, 0, INT_MAX));
         if (ready > 0) return true;
         if (ready == 0 || errno != EINTR) return false;
     }
