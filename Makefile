@@ -15,6 +15,8 @@ TEST_JOBS ?= $(shell nproc)
 NPM_LOCKS := $(wildcard tests/package-lock.json tests/*/package-lock.json)
 NPM_DONE := $(NPM_LOCKS:package-lock.json=node_modules/.package-lock.json)
 
+FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+
 .PHONY: build run demo test lint fmt fuzz bench clean test-deps
 
 build:
@@ -54,7 +56,7 @@ fmt:
 
 fuzz: test-deps
 	cmake --preset fuzz
-	cmake --build --preset fuzz
+	cmake --build --preset fuzz --target $(FUZZ_TARGETS)
 	tools/fuzz $(FUZZ_SECONDS)
 
 bench: build
