@@ -55,7 +55,7 @@ def statements(tree):
 
 def check_sql_literal(tree):
     for path, line, _, text in statements(tree):
-        if text is None:
+        if text is None and path not in tables.SQL_COMPUTED:
             yield path, line, "SQL is a string literal with bound values, nothing computed"
     for path in c_files(tree, "src/"):
         c = source(tree, path)
