@@ -9,7 +9,7 @@
 
 FILES ?=
 FUZZ_SECONDS ?= 60
-# Two compilers at once per core gain nothing; tests wait more than they compute.
+# Tests that run side by side; each has ports and folders of its own.
 TEST_JOBS ?= $(shell nproc)
 
 NPM_LOCKS := $(wildcard tests/package-lock.json tests/*/package-lock.json)
