@@ -29,7 +29,7 @@ run demo:
 	@tools/run $(if $(FILES),--files "$(FILES)")
 
 # Unit tests and fuzz corpora run under the sanitizers; everything runs again in the release build,
-# where the media sandbox is whole. The house checks run once, first.
+# where the media sandbox is whole. The house checks run once.
 test: test-deps $(NPM_DONE)
 	cmake --preset dev
 	cmake --preset release -DFIRSTHAND_TESTS=ON
