@@ -101,8 +101,7 @@ FILE_LINES_LONG = 400
 # Source files whose contract is in another header, or that have none.
 HEADER_ELSEWHERE = {
     "src/main/main.c": "the program's entry",
-    "src/main/cmd_*.c": "declared together in main/cmd.h",
-    "src/api/api_*.c": "handlers, declared together in api/handlers.h",
+    "src/api/dispatch.c": "declared with what it calls in api/api.h",
 }
 
 TESTED_LAYERS = ["base", "contract", "platform", "domain"]
@@ -112,6 +111,9 @@ TEST_ELSEWHERE = {
     "src/base/macros.c": "CHECK is met by every test that proves an abort",
     "src/contract/compile*.c": "private steps of contract_compile: test_contract_compile.c",
 }
+# Debt: source files without a test. This list only shrinks: a row that is tested must go.
+FILES_NOT_YET_TESTED = [
+]
 
 # --- SQL ------------------------------------------------------------------------------------------
 
@@ -137,8 +139,8 @@ NO_SCOPE = {
     "getSettings": "any valid key may read its organisation's settings",
     "getOrganizationSettings": "any valid key may read its organisation's settings",
 }
-# Operations that no test names yet. This list only shrinks: a row that is tested must go.
-NOT_YET_TESTED = [
+# Debt: operations that no test names. This list only shrinks: a row that is tested must go.
+OPERATIONS_NOT_YET_TESTED = [
 ]
 
 # --- what a clone must not carry ------------------------------------------------------------------
