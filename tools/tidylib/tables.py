@@ -124,7 +124,7 @@ SQL_COMPUTED = {
 SCRIPT_CALL = "db_script"
 SCRIPT_FILES = ["src/platform/db*.c", "src/platform/db.h"]
 
-TENANT_TABLES = ["jobs", "submissions", "files", "api_keys", "transfers"]
+# A table is a tenant's when its definition in sql/ has this column.
 TENANT_COLUMN = "org_id"
 TENANT_EXEMPT_FILES = {
     "src/main/cmd_audit.c": "audits every tenant",
