@@ -25,9 +25,9 @@ struct runner_services {
     const struct blob_store *blobs;
     struct media_zygote     *zygote;
     struct meter            *meter;
-    /* Expire uploads in memory and on disk; the upload table belongs to the API. */
-    enum err (*sweep_uploads)(void *context, struct call *call);
-    void *sweep_context;
+    /* Expire uploads, in the store and on disk: they belong to the API. */
+    void (*sweep_uploads)(void *context);
+    void *uploads_context;
 };
 
 struct runners;

@@ -103,22 +103,11 @@ static void sweep_uses(const struct runner_services *services)
     arena_deinit(&arena);
 }
 
-static void sweep_uploads(const struct runner_services *services)
-{
-    struct arena arena;
-    struct call  call;
-    arena_init(&arena, SWEEP_ARENA_BYTES_MAX);
-    runner_call_init(services, &arena, &call);
-    enum err e = services->sweep_uploads(services->sweep_context, &call);
-    if (e) log_sweep_failure(&call.error);
-    arena_deinit(&arena);
-}
-
 void sweep_run(const struct runner_services *services)
 {
     sweep_all(services, sweep_reservations);
     sweep_all(services, sweep_credits);
     sweep_all(services, sweep_idempotency);
     sweep_uses(services);
-    sweep_uploads(services);
+    services->sweep_uploads(services->uploads_context);
 }
