@@ -1,9 +1,11 @@
 #include "main/app.h"
 
+#include "api/api.h"
 #include "api/upload_table.h"
 #include "base/log.h"
 #include "platform/disk.h"
 #include "platform/embedded.h"
+#include "runner/runner.h"
 
 #include <errno.h>
 #include <fcntl.h>
