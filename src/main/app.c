@@ -6,6 +6,7 @@
 #include "platform/disk.h"
 #include "platform/embedded.h"
 #include "runner/runner.h"
+#include "web/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -118,7 +119,7 @@ static enum err start_api(struct app *app, struct error *error)
         .run_due = on_run_due,
         .runner_context = app,
     };
-    return api_bind(&app->api, error);
+    return api_bind(&app->api, pages_bindings, error);
 }
 
 static void start_runners(struct app *app)
