@@ -1,5 +1,9 @@
 #include "media_samples.h"
 
+#include "platform/media_sound.h"
+
+#include <libavutil/channel_layout.h>
+
 static struct media_audio_figures figures_of(const char *name)
 {
     struct media_result result = examine_sample(name);
@@ -169,6 +173,68 @@ static void a_stream_that_did_not_know_its_length_is_whole(void **state)
     assert_int_equal(result.duration_ms, 1000);
 }
 
+/* --- frames of our own --- */
+
+static AVFrame *make_frame(int rate_hz, int channels_count, int samples_count)
+{
+    AVFrame *frame = av_frame_alloc();
+    assert_non_null(frame);
+    frame->format = AV_SAMPLE_FMT_S16;
+    frame->sample_rate = rate_hz;
+    frame->nb_samples = samples_count;
+    av_channel_layout_default(&frame->ch_layout, channels_count);
+    assert_int_equal(av_frame_get_buffer(frame, 0), 0);
+    for (int i = 0; i < samples_count * channels_count; i++)
+        ((int16_t *)frame->data[0])[i] = (int16_t)(i % 50 * 100);
+    return frame;
+}
+
+static bool add_frame(struct sound *sound, int rate_hz, int channels_count, int samples_count)
+{
+    AVFrame *frame = make_frame(rate_hz, channels_count, samples_count);
+    bool     is_added = sound_add(sound, frame);
+    av_frame_free(&frame);
+    return is_added;
+}
+
+static void a_rate_that_changes_on_the_way_keeps_the_time(void **state)
+{
+    (void)state;
+    struct arena  arena;
+    struct sound *sound = calloc(1, sizeof *sound);
+    arena_init(&arena, ARENA_HARD_BYTES_MAX);
+    sound_open(sound, &arena);
+    assert_true(add_frame(sound, 22050, 1, 22050));
+    assert_true(add_frame(sound, 44100, 2, 44100));
+    assert_true(add_frame(sound, 22050, 1, 22050));
+    assert_in_range(sound_ms(sound), 2950, 3000);
+    struct media_audio_figures figures;
+    sound_finish(sound, &figures);
+    assert_int_equal(figures.sample_rate_hz, 22050);
+    assert_int_equal(figures.channels_count, 1);
+    assert_true(figures.has_loudness);
+    sound_close(sound);
+    arena_deinit(&arena);
+    free(sound);
+}
+
+static void a_rate_that_leaps_is_refused(void **state)
+{
+    (void)state;
+    struct arena  arena;
+    struct sound *sound = calloc(1, sizeof *sound);
+    arena_init(&arena, ARENA_HARD_BYTES_MAX);
+    sound_open(sound, &arena);
+    assert_true(add_frame(sound, 8000, 1, 8000));
+    assert_false(add_frame(sound, 384000, 8, SOUND_FRAME_SAMPLES_MAX));
+    assert_false(add_frame(sound, 8000, 1, SOUND_FRAME_SAMPLES_MAX + 1));
+    assert_false(add_frame(sound, 3000, 1, 3000));
+    assert_int_equal(sound_ms(sound), 1000);
+    sound_close(sound);
+    arena_deinit(&arena);
+    free(sound);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +249,8 @@ int main(void)
         cmocka_unit_test(float_samples_that_are_no_numbers_do_no_harm),
         cmocka_unit_test(odd_rates_and_channel_counts_are_refused_or_measured),
         cmocka_unit_test(a_stream_that_did_not_know_its_length_is_whole),
+        cmocka_unit_test(a_rate_that_changes_on_the_way_keeps_the_time),
+        cmocka_unit_test(a_rate_that_leaps_is_refused),
     };
     return cmocka_run_group_tests(tests, samples_open, samples_close);
 }
