@@ -10,7 +10,14 @@
  *                  went away; after it the exchange and its arena are gone
  *
  * An early refusal reads and drops up to HTTP_DRAIN_BYTES_MAX of the body first, so that the client
- * gets to see it (not when the client sent Expect: 100-continue: then at once). */
+ * gets to see it (not when the client sent Expect: 100-continue: then at once). When more than that
+ * is announced or has come, it is sent while the client still sends, and the connection is closed
+ * once the client has had time to notice. (Over TLS there is no such way in mid-body: the
+ * connection ends without a reply.)
+ *
+ * A request that two parsers could read differently never reaches the application: it is answered
+ * 400 (431 when its headers exceed HTTP_HEADERS_BYTES_MAX, 501 for an unknown transfer coding) and
+ * the connection is closed. */
 #ifndef FIRSTHAND_PLATFORM_HTTP_SERVER_H
 #define FIRSTHAND_PLATFORM_HTTP_SERVER_H
 
@@ -21,7 +28,7 @@
 #include <stdatomic.h>
 
 enum {
-    HTTP_HEADERS_BYTES_MAX = 16 << 10,
+    HTTP_HEADERS_BYTES_MAX = 16 << 10, /* request line and headers together */
     HTTP_DRAIN_BYTES_MAX = 1 << 20,
     HTTP_PIECE_BYTES_MAX = 256 << 10, /* what one on_body call gets at most */
     HTTP_ARENA_SOFT_BYTES_MAX = 8 << 20,
@@ -75,7 +82,7 @@ struct http_server_options {
 };
 
 /* Start listening and serving. *ret_server is owned by the caller until http_server_stop.
- * ERR_UNAVAILABLE "cannot_listen" with the address and reason. */
+ * ERR_UNAVAILABLE "cannot_listen" with the address and reason, "tls_unreadable" with the file. */
 MUST_USE enum err http_server_start(const struct http_server_options *options,
                                     const struct http_app *app, struct error *error,
                                     struct http_server **ret_server);
@@ -98,9 +105,9 @@ void http_server_stop(struct http_server *server, int64_t drain_ms_max);
 struct str http_header(const struct http_exchange *exchange, const char *name);
 
 /* For on_headers. Exactly one of: keep the whole body up to bytes_max (a larger one, announced or
- * not, is answered by calling too_large in the app's stead: see http_body_too_large), or hand it to
- * on_body piece by piece, or http_reply for an early refusal. Default when none is called: buffer,
- * with bytes_max 0. */
+ * not, is dropped and on_request told so: see http_body_is_too_large), or hand it to on_body piece
+ * by piece, or http_reply for an early refusal. Default when none is called: buffer, with bytes_max
+ * 0. bytes_max is at most ARENA_HARD_BYTES_MAX / 4. */
 void http_body_buffer(struct http_exchange *exchange, int64_t bytes_max);
 void http_body_stream(struct http_exchange *exchange);
 
@@ -114,12 +121,14 @@ bool http_body_is_too_large(const struct http_exchange *exchange);
  */
 void http_reply(struct http_exchange *exchange, int status, struct str body);
 
-/* The reply's bytes come from a file: length bytes from offset. Takes ownership of fd. */
+/* The reply's bytes come from a file: length bytes from offset. Takes ownership of fd. As
+ * http_reply, but not for refusing a body: a refusal is short text. */
 void http_reply_file(struct http_exchange *exchange, int status, int fd, int64_t offset,
                      int64_t length);
 
 /* Add a response header; name and value are copied. Control characters in a value are a broken
- * invariant (CHECK): callers encode. Before or after http_reply, but before on_request returns or
+ * invariant (CHECK): callers encode. Content-Length, Transfer-Encoding, Connection and Date are the
+ * adapter's own. Before or after http_reply, but before on_request returns or
  * the exchange is resumed. */
 void http_reply_header(struct http_exchange *exchange, const char *name, struct str value);
 

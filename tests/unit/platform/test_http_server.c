@@ -1,0 +1,275 @@
+#include "http_probe.h"
+
+#include <sys/resource.h>
+
+static struct probe    probe;
+static struct client   client;
+static struct response response;
+
+static int serve(void **state)
+{
+    (void)state;
+    struct http_server_options options = probe_options();
+    probe_start(&probe, &options);
+    return 0;
+}
+
+static int serve_end(void **state)
+{
+    (void)state;
+    probe_stop(&probe);
+    return 0;
+}
+
+static enum err start_at(struct str address, int port, struct error *error)
+{
+    struct http_server_options options = probe_options();
+    struct http_app            app = { 0 };
+    struct http_server        *server = NULL;
+    options.address = address;
+    options.port = port;
+    enum err e = http_server_start(&options, &app, error, &server);
+    assert_null(server);
+    return e;
+}
+
+static void picked_port_can_be_read(void **state)
+{
+    (void)state;
+    assert_true(http_server_port(probe.server) > 0);
+    ask(&probe, "GET /hello HTTP/1.1\r\n" HOST "\r\n", &response);
+    assert_int_equal(response.status, 200);
+}
+
+static void taken_port_is_an_error_that_names_it(void **state)
+{
+    (void)state;
+    struct error error = { 0 };
+    int          port = http_server_port(probe.server);
+    char         text[32];
+    snprintf(text, sizeof(text), "127.0.0.1:%d", port);
+    assert_int_equal(start_at(STR("127.0.0.1"), port, &error), ERR_UNAVAILABLE);
+    assert_string_equal(error.slug, "cannot_listen");
+    assert_non_null(strstr(error.detail, text));
+    assert_non_null(strstr(error.detail, "in use"));
+}
+
+static void address_that_is_none_is_an_error(void **state)
+{
+    (void)state;
+    struct error error = { 0 };
+    assert_int_equal(start_at(STR("localhost"), 0, &error), ERR_UNAVAILABLE);
+    assert_int_equal(start_at(STR("1.2.3.4.5"), 0, &error), ERR_UNAVAILABLE);
+    assert_int_equal(start_at(STR(""), 0, &error), ERR_UNAVAILABLE);
+    assert_int_equal(start_at(STR("127.0.0.1"), 65536, &error), ERR_UNAVAILABLE);
+    assert_int_equal(start_at(STR("192.0.2.1"), 0, &error), ERR_UNAVAILABLE);
+    assert_string_equal(error.slug, "cannot_listen");
+}
+
+/* A dual-stack socket, reached over IPv4: the peer is shown as IPv4. */
+static void any_ipv6_address_takes_ipv4_too(void **state)
+{
+    (void)state;
+    struct http_server_options options = probe_options();
+    options.address = STR("::");
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    if (fd < 0) skip(); /* a machine without IPv6 */
+    close(fd);
+    probe_start(&probe, &options);
+    ask(&probe, "GET /echo HTTP/1.1\r\n" HOST "\r\n", &response);
+    assert_non_null(strstr(response.head_text, "\r\nX-Peer: 127.0.0.1\r\n"));
+    probe_stop(&probe);
+}
+
+static void unreadable_certificate_is_an_error(void **state)
+{
+    (void)state;
+    struct error               error = { 0 };
+    struct http_app            app = { 0 };
+    struct http_server        *server = NULL;
+    struct http_server_options options = probe_options();
+    options.tls_cert_path = "/nonexistent/cert.pem";
+    options.tls_key_path = "/nonexistent/key.pem";
+    assert_int_equal(http_server_start(&options, &app, &error, &server), ERR_UNAVAILABLE);
+    assert_string_equal(error.slug, "tls_unreadable");
+    options.tls_cert_path = options.tls_key_path = "/proc/self/cmdline"; /* readable, no PEM */
+    assert_int_equal(http_server_start(&options, &app, &error, &server), ERR_UNAVAILABLE);
+    assert_string_equal(error.slug, "cannot_listen");
+    assert_null(server);
+}
+
+/* --- the drain ------------------------------------------------------------------------------- */
+
+struct stopping {
+    pthread_t thread;
+    int64_t   drain_ms_max;
+};
+
+static void *stop_run(void *argument)
+{
+    const struct stopping *stopping = argument;
+    http_server_stop(probe.server, stopping->drain_ms_max);
+    return NULL;
+}
+
+static void stop_begin(struct stopping *stopping, int64_t drain_ms_max)
+{
+    stopping->drain_ms_max = drain_ms_max;
+    assert_int_equal(pthread_create(&stopping->thread, NULL, stop_run, stopping), 0);
+}
+
+/* After http_server_stop has returned: the rest of probe_stop. */
+static void stop_end(struct stopping *stopping)
+{
+    pthread_join(stopping->thread, NULL);
+    pthread_mutex_lock(&probe.lock);
+    probe.is_ending = true;
+    pthread_cond_broadcast(&probe.changed);
+    pthread_mutex_unlock(&probe.lock);
+    pthread_join(probe.worker, NULL);
+    close(probe.file_fd);
+    assert_int_equal(probe.begun_count, probe.ended_count);
+}
+
+static void drain_closes_idle_connections_at_once(void **state)
+{
+    serve(state);
+    struct stopping stopping;
+    client_open(&client, &probe);
+    client_send(&client, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    client_read(&client, &response);
+    stop_begin(&stopping, 3600 * 1000);
+    client_expect_end(&client);
+    client_close(&client);
+    stop_end(&stopping);
+}
+
+static void drain_finishes_a_suspended_exchange(void **state)
+{
+    serve(state);
+    struct stopping      stopping;
+    static struct client idle;
+    client_open(&idle, &probe);
+    client_open(&client, &probe);
+    client_send(&client, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    probe_await_held(&probe);
+    stop_begin(&stopping, 0); /* even when the time is up: it is the server that is late */
+    client_expect_end(&idle);
+    probe_release(&probe);
+    client_read(&client, &response);
+    assert_string_equal(response.body_text, "later");
+    assert_non_null(strstr(response.head_text, "Connection: close"));
+    client_expect_end(&client);
+    client_close(&client);
+    client_close(&idle);
+    stop_end(&stopping);
+}
+
+static void drain_lets_a_body_under_way_finish(void **state)
+{
+    serve(state);
+    struct stopping      stopping;
+    static struct client idle;
+    client_open(&idle, &probe);
+    client_open(&client, &probe);
+    client_send(&client, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 6\r\n\r\nabc");
+    probe_await(&probe, &probe.begun_count, 1);
+    stop_begin(&stopping, 3600 * 1000);
+    client_expect_end(&idle); /* the drain is on */
+    client_send(&client, "def");
+    client_read(&client, &response);
+    assert_string_equal(response.body_text, "abcdef");
+    client_expect_end(&client);
+    client_close(&client);
+    client_close(&idle);
+    stop_end(&stopping);
+}
+
+static void drain_cuts_off_what_takes_too_long(void **state)
+{
+    serve(state);
+    struct stopping stopping;
+    client_open(&client, &probe);
+    client_send(&client, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 6\r\n\r\nabc");
+    probe_await(&probe, &probe.begun_count, 1);
+    stop_begin(&stopping, 50);
+    client_expect_end(&client);
+    client_close(&client);
+    stop_end(&stopping);
+    assert_int_equal(probe.complete_count, 0);
+}
+
+static void stopped_server_is_not_listening(void **state)
+{
+    serve(state);
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)http_server_port(probe.server)),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    probe_stop(&probe);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), -1);
+    close(fd);
+}
+
+/* --- out of descriptors ------------------------------------------------------------------------
+ */
+
+static void server_recovers_from_running_out_of_descriptors(void **state)
+{
+    (void)state;
+    struct rlimit before, tight = { 0 };
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    static int           taken[256];
+    static struct client kept;
+    size_t               count = 0;
+    client_open(&kept, &probe);
+    client_send(&kept, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    client_read(&kept, &response);
+    int fd = socket(AF_INET, SOCK_STREAM, 0); /* ours, made before they run out */
+    tight = before;
+    tight.rlim_cur = 128;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    while (count < COUNT_OF(taken) && (taken[count] = dup(0)) >= 0)
+        count++;
+    assert_true(count < COUNT_OF(taken));
+
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)http_server_port(probe.server)),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    client.fd = fd;
+    client.len = 0;
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    client_send(&client, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    /* The open connection is served as ever. */
+    client_send(&kept, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    client_read(&kept, &response);
+    while (count > 0)
+        close(taken[--count]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    client_close(&kept);
+    struct timeval patience = { .tv_sec = PROBE_WAIT_S };
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    client_read(&client, &response);
+    assert_int_equal(response.status, 200);
+    client_close(&client);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, serve, serve_end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(picked_port_can_be_read),
+        T(taken_port_is_an_error_that_names_it),
+        cmocka_unit_test(address_that_is_none_is_an_error),
+        cmocka_unit_test(any_ipv6_address_takes_ipv4_too),
+        cmocka_unit_test(unreadable_certificate_is_an_error),
+        cmocka_unit_test(drain_closes_idle_connections_at_once),
+        cmocka_unit_test(drain_finishes_a_suspended_exchange),
+        cmocka_unit_test(drain_lets_a_body_under_way_finish),
+        cmocka_unit_test(drain_cuts_off_what_takes_too_long),
+        cmocka_unit_test(stopped_server_is_not_listening),
+        T(server_recovers_from_running_out_of_descriptors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
