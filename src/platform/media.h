@@ -13,6 +13,9 @@
 
 enum { MEDIA_RESULT_VERSION = 1, MEDIA_REASON_BYTES_MAX = 64, MEDIA_PIXELS_MAX = 64 << 20 };
 
+/* Longer sound or video is refused, "too_long". */
+enum { MEDIA_DURATION_MS_MAX = 4 * 3600 * 1000 };
+
 enum media_verdict {
     MEDIA_DECODED = 1,
     MEDIA_UNDECODABLE, /* the file is broken or not what it claims: reason says how */
