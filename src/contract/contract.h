@@ -27,6 +27,7 @@ enum {
 };
 
 struct contract;
+struct contract_response;
 struct schema;
 
 enum contract_access {
@@ -37,7 +38,7 @@ enum contract_access {
 };
 
 enum contract_security {
-    SECURITY_NONE,    /* security: [] */
+    SECURITY_NONE,    /* security: []; without the key the document's own security holds */
     SECURITY_API_KEY, /* BearerAuth */
     SECURITY_WORKER,  /* WorkerAuth */
 };
@@ -56,8 +57,8 @@ struct contract_operation {
     struct str             method; /* "GET" */
     struct str             path;   /* "/v1/jobs/{job_id}" */
     struct str             summary;
-    struct str             scope; /* x-scope; absent = any valid credential */
-    enum contract_access   access;
+    struct str             scope;  /* x-scope; absent = any valid credential */
+    enum contract_access   access; /* x-access; default read for GET, write for others */
     enum contract_security security;
     int64_t                body_bytes_max; /* x-body-limit; default CONTRACT_BODY_BYTES_DEFAULT */
     bool                   is_idempotent;  /* x-idempotent */
@@ -67,6 +68,8 @@ struct contract_operation {
     const struct schema   *body;          /* NULL when the body is not JSON */
     int                    parameters_count;
     const struct contract_parameter *parameters;
+    int                              responses_count;
+    const struct contract_response  *responses; /* ask contract_response */
     int index; /* position in the table: 0 … contract_operations_count - 1 */
 };
 
@@ -81,6 +84,10 @@ int                              contract_operations_count(const struct contract
 const struct contract_operation *contract_operation_at(const struct contract *contract, int index);
 const struct contract_operation *contract_find(const struct contract *contract,
                                                struct str operation_id); /* NULL when absent */
+
+/* The JSON schema of a response: of its very status, else of its class ("4XX"), else of "default".
+ * NULL when the status is undeclared or its response holds no JSON. */
+const struct schema *contract_response(const struct contract_operation *operation, int status);
 
 struct contract_match {
     const struct contract_operation *operation;
