@@ -1,0 +1,165 @@
+/* Rate limits: a bucket for each key, and one for each address that cannot say who it is. The limits'
+ * timers use the test clock, so nothing here waits. */
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, it } from "node:test";
+import { JOB } from "../lib/client.mjs";
+import { start } from "../lib/server.mjs";
+
+const LIMIT = 5;
+
+const number = (reply, name) => Number(reply.headers[`x-ratelimit-${name}`]);
+
+async function times(count, ask) {
+  const replies = [];
+  for (let i = 0; i < count; i++) replies.push(await ask(i));
+  return replies;
+}
+
+function assertLimited(reply) {
+  assert.equal(reply.status, 429, reply.text);
+  assert.equal(reply.json.error.type, "rate_limit_exceeded");
+  assert.ok(Number(reply.headers["retry-after"]) >= 1);
+}
+
+describe("a key's rate", () => {
+  let server, org, buyer;
+  before(async () => {
+    server = await start({ "rate-limit-per-minute": LIMIT, "auth-failures-per-minute": 0 });
+  });
+  after(() => server?.stop());
+  beforeEach(async () => {
+    org = await server.createOrg({ credits: 10_000 });
+    buyer = server.client(org.live_key);
+  });
+
+  const exhaust = (client) => times(LIMIT, () => client.get("/v1/organization/settings"));
+
+  it("is told on every reply and counts down", async () => {
+    const replies = await exhaust(buyer);
+    assert.deepEqual(replies.map(({ status }) => status), Array(LIMIT).fill(200));
+    assert.deepEqual(replies.map((reply) => number(reply, "limit")), Array(LIMIT).fill(LIMIT));
+    assert.deepEqual(replies.map((reply) => number(reply, "remaining")), [4, 3, 2, 1, 0]);
+  });
+
+  it("refuses the next request, with the same headers", async () => {
+    await exhaust(buyer);
+    const reply = await buyer.get("/v1/organization/settings");
+    assertLimited(reply);
+    assert.equal(number(reply, "limit"), LIMIT);
+    assert.equal(number(reply, "remaining"), 0);
+  });
+
+  it("is good again after Retry-After", async () => {
+    await exhaust(buyer);
+    const refused = await buyer.get("/v1/jobs");
+    assertLimited(refused);
+    await server.advance(Number(refused.headers["retry-after"]));
+    assert.equal((await buyer.get("/v1/jobs")).status, 200);
+  });
+
+  it("is whole again after a minute, and no more than whole", async () => {
+    await exhaust(buyer);
+    await server.advance(600);
+    const replies = await times(LIMIT + 1, () => buyer.get("/v1/jobs"));
+    assert.deepEqual(replies.map(({ status }) => status), [...Array(LIMIT).fill(200), 429]);
+  });
+
+  it("is each key's own", async () => {
+    await exhaust(buyer);
+    assertLimited(await buyer.get("/v1/jobs"));
+    const other = await server.createKey({ org: org.organization_id });
+    for (const key of [org.test_key, other.secret]) assert.equal((await server.client(key).get("/v1/jobs")).status, 200);
+  });
+
+  it("counts what is refused for other reasons, too", async () => {
+    await buyer.get("/v1/jobs/nothing");
+    await buyer.post("/v1/jobs", JOB);
+    await buyer.postJob({ files_needed: 0 });
+    assert.equal(number(await buyer.get("/v1/jobs"), "remaining"), LIMIT - 4);
+  });
+
+  it("comes before the scope", async () => {
+    const { secret } = await server.createKey({ org: org.organization_id, scopes: ["jobs:read"] });
+    const client = server.client(secret);
+    await exhaust(client);
+    assertLimited(await client.get("/v1/billing/credits"));
+  });
+
+  it("refuses before anything is done", async () => {
+    await exhaust(buyer);
+    assertLimited(await buyer.postJob());
+    await server.advance(60);
+    assert.deepEqual((await buyer.get("/v1/jobs")).json.data, []);
+  });
+
+  it("is not spent by those who have no good key", async () => {
+    const wrong = `${org.live_key.slice(0, -1)}${org.live_key.endsWith("a") ? "b" : "a"}`;
+    await times(LIMIT + 1, () => server.client(wrong).get("/v1/jobs"));
+    assert.equal(number(await buyer.get("/v1/jobs"), "remaining"), LIMIT - 1);
+  });
+
+  it("does not hold for those who need no key", async () => {
+    const replies = await times(3 * LIMIT, () => server.client().get("/healthz"));
+    assert.ok(replies.every(({ status }) => status === 200));
+  });
+
+  it("lets as many through as there are, when all ask at once", async () => {
+    const replies = await Promise.all(Array.from({ length: 4 * LIMIT }, () => buyer.get("/v1/jobs")));
+    assert.equal(replies.filter(({ status }) => status === 200).length, LIMIT);
+  });
+});
+
+describe("failed authentications", () => {
+  const FAILURES = 3;
+  let server, org;
+  before(async () => {
+    server = await start({ "auth-failures-per-minute": FAILURES });
+    org = await server.createOrg();
+  });
+  after(() => server?.stop());
+  beforeEach(() => server.advance(120));
+
+  const fail = () => server.client("fh_live_nonsense").get("/v1/jobs");
+
+  it("are limited for an address, and allowed again after Retry-After", async () => {
+    const replies = await times(FAILURES, fail);
+    assert.deepEqual(replies.map(({ status }) => status), Array(FAILURES).fill(401));
+    const refused = await fail();
+    assertLimited(refused);
+    await server.advance(Number(refused.headers["retry-after"]));
+    assert.equal((await fail()).status, 401);
+  });
+
+  it("count without a key and with a worker's bad token, too", async () => {
+    await server.client().get("/v1/jobs");
+    await server.client("fh_wkr_nonsense").get("/worker/v1/jobs");
+    await fail();
+    assertLimited(await server.client().get("/v1/jobs"));
+  });
+
+  it("never limit a good key", async () => {
+    await times(2 * FAILURES, fail);
+    const replies = await times(2 * FAILURES, () => server.client(org.live_key).get("/v1/jobs"));
+    assert.ok(replies.every(({ status }) => status === 200));
+  });
+
+  it("do not count what asks for no key", async () => {
+    await times(2 * FAILURES, () => server.client().get("/healthz"));
+    assert.equal((await fail()).status, 401);
+  });
+});
+
+describe("with both limits off", () => {
+  it("nobody is limited, and no reply speaks of it", async () => {
+    const server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0 });
+    try {
+      const buyer = server.client((await server.createOrg()).live_key);
+      const good = await Promise.all(Array.from({ length: 200 }, () => buyer.get("/v1/jobs")));
+      assert.ok(good.every(({ status }) => status === 200));
+      const bad = await Promise.all(Array.from({ length: 200 }, () => server.client("x").get("/v1/jobs")));
+      assert.ok(bad.every(({ status }) => status === 401));
+    } finally {
+      await server.stop();
+    }
+  });
+});

@@ -1,0 +1,148 @@
+/* One tenant's objects do not exist for another: for every operation that takes an id. Generated
+ * from the contract, so a new operation is covered or fails here. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { operations, pathParameters } from "../lib/contract.mjs";
+import { pngImage } from "../lib/media.mjs";
+import { idParameters, listings, requestFor } from "../lib/requests.mjs";
+import { start } from "../lib/server.mjs";
+
+/* Addressed by a signed link, not by who asks. */
+const SIGNED = ["downloadFile"];
+/* A live job is any worker's business. */
+const SHARED = ["getWorkerJob", "acceptJob"];
+
+const withIds = operations.filter((one) => idParameters(one).length > 0 && !SIGNED.includes(one.operationId));
+
+let server;
+const ids = {}; /* parameter → the victim's object */
+const clients = {};
+
+async function uploadIdFor(worker, reservationId) {
+  const reply = await worker.request("POST", `/worker/v1/uploads?reservation=${reservationId}`, {
+    headers: { "tus-resumable": "1.0.0", "upload-length": "100000" },
+  });
+  assert.equal(reply.status, 201, reply.text);
+  return new URL(reply.headers.location, server.base).pathname.split("/").pop();
+}
+
+before(async () => {
+  server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0 });
+  const victim = await server.createOrg({ credits: 100_000 });
+  const other = await server.createOrg({ credits: 100_000 });
+  clients.victim = server.client(victim.live_key);
+  clients.victimTest = server.client(victim.test_key);
+  clients.other = server.client(other.live_key);
+  clients.otherTest = server.client(other.test_key);
+  clients.worker = server.client((await server.createWorker()).token);
+  clients.otherWorker = server.client((await server.createWorker()).token);
+
+  const job = await clients.victim.createJob({ files_needed: 5 });
+  ids.job_id = job.id;
+  ids.key_id = (await clients.victim.createKey()).id;
+  const used = await clients.worker.accept(job.id);
+  const sent = await clients.worker.putFile(used.id, pngImage({ seed: 41 }));
+  assert.equal(sent.status, 201, sent.text);
+  ids.submission_id = sent.json.id;
+  const open = await clients.worker.accept(job.id);
+  ids.reservation_id = ids.reservation = open.id;
+  ids.upload_id = await uploadIdFor(clients.worker, open.id);
+  ids.testJob = (await clients.victimTest.createJob()).id;
+});
+after(() => server?.stop());
+
+async function assertAbsent(client, one, values) {
+  const reply = await client.request(...requestFor(one, values));
+  assert.equal(reply.status, 404, `${one.operationId}: ${reply.text}`);
+}
+
+/* What the victim can see of its objects. */
+async function victimsView() {
+  const { worker, victim } = clients;
+  const offset = await worker.request("HEAD", `/worker/v1/uploads/${ids.upload_id}`, { headers: { "tus-resumable": "1.0.0" } });
+  const { cancelled_at, total_cost_cents } = (await victim.get(`/v1/jobs/${ids.job_id}`)).json;
+  return {
+    job: { cancelled_at, total_cost_cents },
+    keys: (await victim.all("/v1/api_keys")).map(({ id, status: state }) => ({ id, state })),
+    reservations: (await worker.get("/worker/v1/reservations")).json.data.map(({ id }) => id),
+    offset: [offset.status, offset.headers["upload-offset"]],
+    retries: (await worker.get(`/worker/v1/submissions/${ids.submission_id}`)).json.attempt,
+  };
+}
+
+describe("another's object", () => {
+  it("is made here for every parameter that operations take", () => {
+    for (const one of withIds)
+      for (const name of idParameters(one)) assert.ok(name in ids, `${one.operationId}: no ${name} is made`);
+  });
+
+  it("is untouched by all that follows", async () => {
+    const view = await victimsView();
+    for (const one of withIds.filter((other) => other.credential === "key")) {
+      for (const name of ["other", "otherTest"]) await assertAbsent(clients[name], one, ids);
+    }
+    for (const one of withIds.filter((other) => other.credential === "worker" && !SHARED.includes(other.operationId)))
+      await assertAbsent(clients.otherWorker, one, ids);
+    assert.deepEqual(await victimsView(), view);
+  });
+
+  for (const one of withIds) {
+    if (one.credential === "key") {
+      it(`is absent for another organisation: ${one.operationId}`, () => assertAbsent(clients.other, one, ids));
+      it(`is absent for a test key of another organisation: ${one.operationId}`, () => assertAbsent(clients.otherTest, one, ids));
+      it(`is absent for a test key of the same organisation: ${one.operationId}`, () => assertAbsent(clients.victimTest, one, ids));
+    } else if (!SHARED.includes(one.operationId)) {
+      it(`is absent for another worker: ${one.operationId}`, () => assertAbsent(clients.otherWorker, one, ids));
+    }
+    if (pathParameters(one).includes("job_id")) {
+      const client = () => (one.credential === "key" ? clients.victim : clients.worker);
+      it(`is absent when it is a test job: ${one.operationId}`, () => assertAbsent(client(), one, { job_id: ids.testJob }));
+    }
+  }
+
+  it("cannot be told from one that never was, but for the request's id", async () => {
+    for (const one of withIds.filter((other) => other.credential === "key" && other.method === "GET")) {
+      const texts = [];
+      for (const values of [ids, {}]) {
+        const reply = await clients.other.request(...requestFor(one, values));
+        texts.push(reply.text.replace(/req_[0-9A-Z]{26}/g, "").replaceAll(/[a-z]+_[0-9A-Z]{26}/g, ""));
+      }
+      assert.equal(texts[0], texts[1], one.operationId);
+    }
+  });
+});
+
+describe("a malformed id", () => {
+  const malformed = (good) => {
+    const [prefix, ulid] = good.split("_");
+    const wrongPrefix = prefix === "job" ? "sub" : "job";
+    return ["x", prefix, `${prefix}_`, ulid, good.toLowerCase(), `${wrongPrefix}_${ulid}`, `${good}0`, good.slice(0, -1),
+            `${good} `, ` ${good}`, `${prefix}_${"U".repeat(26)}`, `${prefix}_8${ulid.slice(1)}`, "x".repeat(300), `${good}\0`, "../jobs", "'; --", "%", "ü"];
+  };
+  for (const one of withIds)
+    it(`is absent: ${one.operationId}`, async () => {
+      const client = one.credential === "key" ? clients.victim : clients.worker;
+      for (const name of idParameters(one))
+        for (const value of malformed(ids[name])) {
+          const reply = await client.request(...requestFor(one, { ...ids, [name]: value }));
+          const isQueryFault = name === "reservation" && reply.status === 400;
+          assert.ok(reply.status === 404 || isQueryFault, `${name} ${JSON.stringify(value)}: ${reply.status} ${reply.text}`);
+        }
+    });
+});
+
+describe("a listing", () => {
+  for (const one of listings) {
+    if (pathParameters(one).length > 0) continue;
+    it(`shows nothing of another's: ${one.operationId}`, async () => {
+      const isBuyers = one.credential === "key";
+      const [mine, others] = isBuyers ? [clients.victim, [clients.other, clients.otherTest, clients.victimTest]]
+                                      : [clients.worker, [clients.otherWorker]];
+      const own = new Set((await mine.all(one.path)).map(({ id }) => id));
+      if (one.operationId === "getWorkerFeed") return assert.ok(!own.has(ids.testJob), "a test job in the feed");
+      for (const client of others)
+        for (const { id, environment } of await client.all(one.path))
+          assert.ok(!own.has(id) || environment === "test", `${id} is seen by another`);
+    });
+  }
+});

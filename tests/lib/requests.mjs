@@ -1,0 +1,69 @@
+/* Requests for any operation of the contract, so that tests can be generated from it. */
+import { randomUUID } from "node:crypto";
+import { JOB } from "./client.mjs";
+import { fillPath, operations, pathParameters, resolve } from "./contract.mjs";
+import { pngImage } from "./media.mjs";
+
+const ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+
+/* Well-formed ids of things that do not exist. */
+export const NOBODY = Object.freeze({
+  job_id: `job_${ULID}`,
+  key_id: `key_${ULID}`,
+  reservation_id: `rsv_${ULID}`,
+  reservation: `rsv_${ULID}`,
+  upload_id: `upl_${ULID}`,
+  submission_id: `sub_${ULID}`,
+  file_id: `file_${ULID}`,
+});
+
+/* A good body for every operation that takes JSON. */
+export const BODIES = Object.freeze({
+  createJob: JOB,
+  createApiKey: { name: "a key", scopes: ["jobs:read"], environment: "live" },
+  updateOrganizationSettings: { auto_top_up_enabled: false },
+  joinWithInvite: { invite: "nothing", name: "Wanda", email: "wanda@example.com", password: "correct horse" },
+  createWorkerSession: { email: "wanda@example.com", password: "correct horse" },
+  advanceTestClock: { seconds: 1 },
+});
+
+const TUS = { "tus-resumable": "1.0.0" };
+const STREAMS = {
+  createUpload: () => ({ headers: { ...TUS, "upload-length": "100" } }),
+  getUploadOffset: () => ({ headers: TUS }),
+  terminateUpload: () => ({ headers: TUS }),
+  appendUpload: () => ({
+    headers: { ...TUS, "upload-offset": "0", "content-type": "application/offset+octet-stream" },
+    raw: Buffer.from("0123456789"),
+  }),
+  putReservationFile: () => ({ headers: { "content-type": "image/png" }, raw: pngImage({ seed: 1 }) }),
+};
+
+/* The target and options of a complete request for an operation. ids: name of the path or query
+ * parameter → value; those not given name nobody. */
+export function requestFor(one, ids = {}, options = {}) {
+  const known = { ...NOBODY, ...ids };
+  const query = one.parameters
+    .filter((parameter) => parameter.in === "query" && parameter.required)
+    .map(({ name }) => `${name}=${encodeURIComponent(known[name])}`);
+  const target = fillPath(one.path, known) + (query.length > 0 ? `?${query.join("&")}` : "");
+  const stream = STREAMS[one.operationId]?.() ?? {};
+  const headers = { ...stream.headers };
+  if (one["x-idempotent"]) headers["idempotency-key"] = randomUUID();
+  const body = one.bodySchema ? BODIES[one.operationId] : undefined;
+  return [one.method, target, { body, ...stream, ...options, headers: { ...headers, ...options.headers } }];
+}
+
+/* Names of path parameters and required query parameters that are ids. */
+export function idParameters(one) {
+  const inQuery = one.parameters.filter((parameter) => parameter.in === "query" && parameter.required);
+  return [...pathParameters(one), ...inQuery.map(({ name }) => name)];
+}
+
+function isList(one) {
+  const schema = one.responses["200"]?.content?.["application/json"]?.schema;
+  const properties = schema ? resolve(schema).properties : undefined;
+  return one.method === "GET" && properties?.data?.type === "array" && "has_more" in properties;
+}
+
+export const listings = operations.filter(isList);
