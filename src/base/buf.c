@@ -17,7 +17,7 @@ void buf_clear(struct buf *buf)
     buf->failed = false;
 }
 
-/* Room for extra more bytes, or failed. */
+/* Room for extra more bytes and a NUL that vsnprintf may write after them, or failed. */
 static bool buf_reserve(struct buf *buf, size_t extra)
 {
     if (buf->failed || extra > buf->bytes_max - buf->len) {
@@ -29,7 +29,7 @@ static bool buf_reserve(struct buf *buf, size_t extra)
     size_t cap = buf->cap ? buf->cap * 2 : BUF_BYTES_FIRST;
     while (cap < needed)
         cap *= 2;
-    char *data = NEW(buf->arena, char, cap);
+    char *data = NEW(buf->arena, char, cap + 1);
     if (buf->len) memcpy(data, buf->data, buf->len);
     buf->data = data;
     buf->cap = cap;
@@ -61,7 +61,7 @@ void buf_fmt(struct buf *buf, const char *format, ...)
     CHECK(len >= 0);
     if ((size_t)len < sizeof(small)) {
         buf_add(buf, (struct str){ small, (size_t)len });
-    } else if (buf_reserve(buf, (size_t)len + 1)) {
+    } else if (buf_reserve(buf, (size_t)len)) {
         vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
         buf->len += (size_t)len;
     }

@@ -37,15 +37,13 @@ static void write_text(struct buf *buf, struct str text)
         write_escaped(buf, text);
         return;
     }
-    /* Only text from outside the API (a file's own words) can be here: replace byte by byte. */
+    /* Text from outside the API (a file's own words), or a message cut within a character. */
     struct buf clean;
     buf_init(&clean, buf->arena, text.len * 3);
-    for (size_t i = 0; i < text.len; i++) {
-        bool is_ascii = (unsigned char)text.data[i] < 0x80 && text.data[i] != '\0';
-        if (is_ascii)
-            buf_add_byte(&clean, text.data[i]);
-        else
-            buf_add(&clean, STR("\xef\xbf\xbd"));
+    while (text.len > 0) {
+        size_t len = str_utf8_sequence(text);
+        buf_add(&clean, len ? str_take(text, len) : STR("\xef\xbf\xbd"));
+        text = str_skip(text, len ? len : 1);
     }
     write_escaped(buf, buf_str(&clean));
 }

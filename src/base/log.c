@@ -23,9 +23,9 @@ bool log_open(enum log_level level, const char *path)
     atomic_store(&log_level_min, (int)level);
     if (path == NULL) return true;
     if (strlen(path) >= sizeof(log_path)) return false;
-    memcpy(log_path, path, strlen(path) + 1);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
     if (fd < 0) return false;
+    memcpy(log_path, path, strlen(path) + 1);
     atomic_store(&log_fd, fd);
     return true;
 }
@@ -50,17 +50,30 @@ PRINTF_LIKE(2, 3) static void append(struct log_line *line, const char *format, 
     if (len > 0) line->len += (size_t)len < room ? (size_t)len : room - 1;
 }
 
-/* Escaped, cut so that the line's end always fits. */
+/* One character, escaped where JSON or a terminal would take it for more than text: quotes, and
+ * control characters of both sets (U+0080 to U+009F too). What is not UTF-8 becomes U+FFFD. */
+static void append_character(struct log_line *line, struct str character)
+{
+    unsigned char first = character.len ? (unsigned char)character.data[0] : 0;
+    if (character.len == 0)
+        append(line, "\\ufffd");
+    else if (first == '"' || first == '\\')
+        append(line, "\\%c", first);
+    else if (first < 0x20 || first == 0x7f)
+        append(line, "\\u%04x", first);
+    else if (first == 0xc2 && (unsigned char)character.data[1] < 0xa0)
+        append(line, "\\u%04x", (unsigned char)character.data[1]);
+    else
+        append(line, "%.*s", STR_ARG(character));
+}
+
+/* Escaped, cut between characters so that the line's end always fits. */
 static void append_escaped(struct log_line *line, struct str text)
 {
-    for (size_t i = 0; i < text.len && line->len + 16 < sizeof(line->text); i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c == '"' || c == '\\')
-            append(line, "\\%c", c);
-        else if (c < 0x20 || c >= 0x7f)
-            append(line, "\\u%04x", c);
-        else
-            line->text[line->len++] = (char)c;
+    while (text.len > 0 && line->len + 16 < sizeof(line->text)) {
+        size_t len = str_utf8_sequence(text);
+        append_character(line, str_take(text, len));
+        text = str_skip(text, len ? len : 1);
     }
 }
 

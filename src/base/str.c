@@ -123,9 +123,9 @@ bool str_to_int64(struct str s, int64_t *ret_value)
     return true;
 }
 
-/* The length of the valid UTF-8 sequence at the start of s, or 0. */
-static size_t utf8_sequence(struct str s)
+size_t str_utf8_sequence(struct str s)
 {
+    if (s.len == 0) return 0;
     const unsigned char *u = (const unsigned char *)s.data;
     if (u[0] < 0x80) return u[0] == 0 ? 0 : 1;
     size_t len = u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : 2;
@@ -142,7 +142,7 @@ static size_t utf8_sequence(struct str s)
 bool str_is_utf8(struct str s)
 {
     while (s.len > 0) {
-        size_t len = utf8_sequence(s);
+        size_t len = str_utf8_sequence(s);
         if (len == 0) return false;
         s = str_skip(s, len);
     }
@@ -162,7 +162,7 @@ struct str str_sanitise(struct arena *arena, struct str s, size_t bytes_max)
     char  *text = NEW(arena, char, (s.len < bytes_max ? s.len : bytes_max) + 1);
     size_t used = 0;
     while (s.len > 0) {
-        size_t len = utf8_sequence(s);
+        size_t len = str_utf8_sequence(s);
         size_t take = len ? len : 1;
         if (used + take > bytes_max) break;
         bool is_plain = len > 1 || (len == 1 && s.data[0] >= 0x20 && s.data[0] != 0x7f);

@@ -52,6 +52,10 @@ MUST_USE bool str_to_int64(struct str s, int64_t *ret_value);
 /* Is it valid UTF-8 (RFC 3629: no surrogates, no overlong forms) without NUL? */
 bool str_is_utf8(struct str s);
 
+/* Length in bytes of the valid character at the start of s; 0 when there is none: empty, NUL, or
+ * malformed. */
+size_t str_utf8_sequence(struct str s);
+
 /* Number of Unicode code points of valid UTF-8. */
 size_t str_code_points(struct str s);
 

@@ -57,7 +57,7 @@ static bool take_digits(struct str *s, size_t count, int *ret_value)
 
 static bool take_byte(struct str *s, const char *allowed)
 {
-    if (s->len == 0 || strchr(allowed, s->data[0]) == NULL) return false;
+    if (s->len == 0 || s->data[0] == '\0' || strchr(allowed, s->data[0]) == NULL) return false;
     *s = str_skip(*s, 1);
     return true;
 }

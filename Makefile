@@ -1,0 +1,66 @@
+# The front door. Everything real happens in CMake (CMakePresets.json) and in tools/.
+#
+#   make build    install what is missing, build the server, leave it at build/firsthand
+#   make run      build, start the server with sample data; FILES="a.jpg b.mp4" to use your own
+#   make test     everything CI runs
+#   make lint     the house checks alone        make fmt      format the C sources
+#   make fuzz     each fuzz target for FUZZ_SECONDS
+#   make bench    the benchmarks                make clean    remove build/
+
+FILES ?=
+FUZZ_SECONDS ?= 60
+# Tests that run side by side; each has ports and folders of its own.
+TEST_JOBS ?= $(shell nproc)
+
+NPM_LOCKS := $(wildcard tests/package-lock.json tests/*/package-lock.json)
+NPM_DONE := $(NPM_LOCKS:package-lock.json=node_modules/.package-lock.json)
+
+FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+
+.PHONY: build run demo test lint fmt fuzz bench clean test-deps
+
+build:
+	@tools/install-deps build
+	@test -e build/release/build.ninja || cmake --preset release -DFIRSTHAND_TESTS=OFF
+	cmake --build --preset release --target firsthand
+	@ln -sfn release/firsthand build/firsthand
+
+run demo:
+	@tools/run $(if $(FILES),--files "$(FILES)")
+
+# Unit tests and fuzz corpora run under the sanitizers; everything runs again in the release build,
+# where the media sandbox is whole. The house checks run once.
+test: test-deps $(NPM_DONE)
+	cmake --preset dev
+	cmake --preset release -DFIRSTHAND_TESTS=ON
+	cmake --build --preset dev
+	cmake --build --preset release
+	@if [ -e build/release/firsthand ]; then ln -sfn release/firsthand build/firsthand; fi
+	ctest --preset dev -j $(TEST_JOBS)
+	ctest --preset release -j $(TEST_JOBS) -LE lint
+
+test-deps:
+	@tools/install-deps test
+
+%/node_modules/.package-lock.json: %/package-lock.json | test-deps
+	npm ci --prefix $* --no-audit --no-fund
+	@touch $@
+
+lint: test-deps
+	tools/tidy
+	tests/tidy/selftest
+
+fmt:
+	git ls-files -z --cached --others --exclude-standard '*.c' '*.h' ':!tests/tidy' | \
+	    xargs -0 clang-format-14 -i
+
+fuzz: test-deps
+	cmake --preset fuzz
+	cmake --build --preset fuzz --target $(FUZZ_TARGETS)
+	tools/fuzz $(FUZZ_SECONDS)
+
+bench: build
+	@bench/run
+
+clean:
+	rm -rf build

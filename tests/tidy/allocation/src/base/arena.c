@@ -1,0 +1,4 @@
+static void *block_new(void)
+{
+    return malloc(1);
+}

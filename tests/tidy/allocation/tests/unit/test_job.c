@@ -1,0 +1,1 @@
+void *exact = malloc(1);

@@ -1,0 +1,1 @@
+call("getGood"); call("getOpen"); call("getWork"); call("getUnscoped"); call("putSilent");

@@ -1,0 +1,12 @@
+#include <microhttpd.h>
+#include <curl/curl.h>
+#include <sqlite3.h>
+#include <libpq-fe.h>
+#include <libavformat/avformat.h>
+#include <libswscale/swscale.h>
+#include <ebur128.h>
+#include <openssl/evp.h>
+#include <argon2.h>
+#include <seccomp.h>
+#include <jansson.h>
+#include <string.h>

@@ -1,0 +1,6 @@
+#include "base/a.h"
+
+int a(void)
+{
+    return 1;
+}

@@ -1,0 +1,6 @@
+#include "base/a.h"
+
+int main(void)
+{
+    return a() == 1 ? 0 : 1;
+}

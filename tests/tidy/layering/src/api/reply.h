@@ -1,0 +1,2 @@
+#include "domain/job.h"
+#include "runner/sweep.h"

@@ -1,0 +1,3 @@
+#include "base/a.h"
+
+#include "platform/db.h"

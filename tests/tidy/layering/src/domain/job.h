@@ -1,0 +1,2 @@
+#include "platform/db.h"
+/* #include "api/reply.h" */

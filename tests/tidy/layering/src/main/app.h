@@ -1,0 +1,2 @@
+#include "runner/sweep.h"
+#include "web/pages.h"

@@ -1,0 +1,2 @@
+#include "base/a.h"
+#include "contract/contract.h"

@@ -1,0 +1,2 @@
+#include "api/reply.h"
+#include "sweep_private.h"

@@ -1,0 +1,2 @@
+#include "api/reply.h"
+#include "main/app.h"

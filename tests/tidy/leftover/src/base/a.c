@@ -1,0 +1,2 @@
+/* FIXME later */
+int a; /* XXX */

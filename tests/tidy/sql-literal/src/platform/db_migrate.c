@@ -1,0 +1,1 @@
+enum err e = db_script(db, migration->text, error);
