@@ -150,10 +150,15 @@ void reply_list_begin(struct reply *reply);
 void reply_list_end(struct reply *reply, struct str cursor);
 
 /* Run a piece of domain code in one write transaction and wait for its commit: for external and
- * stream operations, never on a poll thread. run gets the exchange's call. Errors are in
- * exchange->call.error. */
+ * stream operations, never on a poll thread. run may run more than once. Errors are in
+ * exchange->call.error, which is also what run gets. */
 MUST_USE enum err exchange_commit(struct exchange *exchange,
-                                  enum err (*run)(struct exchange *exchange));
+                                  enum err (*run)(struct call *call, void *argument),
+                                  void *argument);
+
+/* A refused credential counts against its address: yields the error that is there, or, when the
+ * address has had too many, ERR_LIMITED "too_many_failures" in its place. */
+enum err exchange_count_failure(struct exchange *exchange);
 
 /* --- dispatch -----------------------------------------------------------------------------------
  */

@@ -110,15 +110,14 @@ static struct str client_address(const struct exchange *exchange)
     return last;
 }
 
-/* A refused credential counts against its address; a good one never does. */
-static enum err count_failure(struct exchange *exchange)
+enum err exchange_count_failure(struct exchange *exchange)
 {
     struct meter_reading reading;
     struct str           name =
         str_format(exchange->http->arena, "failures:%.*s", STR_ARG(client_address(exchange)));
     meter_take(exchange->api->meter, name, exchange->api->config->auth_failures_per_minute,
                exchange->call.now_ms, &reading);
-    if (reading.is_allowed) return ERR_UNAUTHENTICATED;
+    if (reading.is_allowed) return exchange->call.error.code;
     exchange->call.error.retry_after_s = reading.retry_after_s;
     return FAIL(&exchange->call.error, ERR_LIMITED, "too_many_failures",
                 "too many failed authentications from this address");
@@ -155,7 +154,7 @@ static enum err authenticate(struct exchange *exchange)
         e = api_key_authenticate(&exchange->call, bearer, &exchange->actor);
     else
         e = worker_authenticate(&exchange->call, bearer, &exchange->actor);
-    if (e == ERR_UNAUTHENTICATED) return count_failure(exchange);
+    if (e == ERR_UNAUTHENTICATED) return exchange_count_failure(exchange);
     return e;
 }
 
@@ -372,7 +371,8 @@ static void start_write(struct exchange *exchange)
 
 struct commit {
     struct exchange *exchange;
-    enum err (*run)(struct exchange *exchange);
+    enum err (*run)(struct call *call, void *argument);
+    void *argument;
 };
 
 static enum err commit_run(void *argument, struct db *db, struct error *error)
@@ -381,14 +381,15 @@ static enum err commit_run(void *argument, struct db *db, struct error *error)
     struct exchange *exchange = commit->exchange;
     call_begin(&exchange->call, db, world_now_ms(exchange->api->world), &exchange->actor);
     enum err e = recheck(&exchange->call);
-    if (e == ERR_OK) e = commit->run(exchange);
+    if (e == ERR_OK) e = commit->run(&exchange->call, commit->argument);
     if (e) *error = exchange->call.error;
     return e;
 }
 
-enum err exchange_commit(struct exchange *exchange, enum err (*run)(struct exchange *exchange))
+enum err exchange_commit(struct exchange *exchange,
+                         enum err (*run)(struct call *call, void *argument), void *argument)
 {
-    struct commit commit = { exchange, run };
+    struct commit commit = { exchange, run, argument };
     struct error  error = { 0 };
     enum err      e = writer_call(exchange->api->writer, commit_run, &commit, &error);
     if (e) exchange->call.error = error;

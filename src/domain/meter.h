@@ -11,9 +11,9 @@ struct meter;
 
 struct meter_reading {
     bool    is_allowed;
-    int64_t limit;       /* requests a minute; 0 = no limit, the rest is 0 then */
-    int64_t remaining;   /* whole requests left now */
-    int64_t reset_s;     /* Unix seconds when the bucket is full again */
+    int64_t limit;         /* requests a minute; 0 = no limit, the rest is 0 then */
+    int64_t remaining;     /* whole requests left now */
+    int64_t reset_s;       /* Unix seconds when the bucket is full again */
     int64_t retry_after_s; /* > 0 when refused */
 };
 

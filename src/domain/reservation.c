@@ -345,15 +345,17 @@ enum err reservation_get(struct call *call, struct str id_text, struct reservati
     return ERR_OK;
 }
 
-enum err reservation_list(struct call *call, int count, struct reservation *ret_rows,
-                          int *ret_count)
+enum err reservation_list(struct call *call, const struct id *before, int count,
+                          struct reservation *ret_rows, int *ret_count)
 {
     struct stmt *q = db_query(call->db, "SELECT " RESERVATION_COLUMNS " FROM reservations"
                                         " WHERE worker_id = $1 AND state = 'held'"
-                                        " AND expires_ms > $2 ORDER BY id DESC LIMIT $3");
+                                        " AND expires_ms > $2 AND id < $3"
+                                        " ORDER BY id DESC LIMIT $4");
     bind_id(q, 1, &call->actor.worker_id);
     bind_int(q, 2, call->now_ms);
-    bind_int(q, 3, count);
+    bind_text(q, 3, id_is_none(before) ? STR("rsv_~") : id_str(before));
+    bind_int(q, 4, count);
     int found = 0;
     while (found < count && stmt_step(q))
         reservation_read(q, call->arena, &ret_rows[found++]);

@@ -43,9 +43,9 @@ MUST_USE enum err reservation_for_retry(struct call *call, struct job *job,
 MUST_USE enum err reservation_get(struct call *call, struct str id_text,
                                   struct reservation *ret_reservation);
 
-/* The acting worker's live ones, newest first; at most count. */
-MUST_USE enum err reservation_list(struct call *call, int count, struct reservation *ret_rows,
-                                   int *ret_count);
+/* The acting worker's live ones, newest first, older than before (empty = from the newest). */
+MUST_USE enum err reservation_list(struct call *call, const struct id *before, int count,
+                                   struct reservation *ret_rows, int *ret_count);
 
 /* Give the slot back; repeating is fine. ERR_NOT_FOUND "reservation", ERR_CONFLICT
  * "reservation_used". */

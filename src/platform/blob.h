@@ -59,7 +59,7 @@ struct str blob_delivered_path(const struct blob_store *store, struct str folder
 
 /* Remove parts and blobs untouched for older_than_ms that keep(context, name) does not claim; for
  * the sweeper. Returns how many were removed. */
-int blob_sweep(const struct blob_store *store, int64_t older_than_ms,
+int blob_sweep(const struct blob_store *store, int64_t             older_than_ms,
                bool (*keep)(void *context, struct str name), void *context);
 
 #endif

@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -129,16 +130,35 @@ bool crypto_open(const unsigned char key[CRYPTO_KEY_BYTES], struct str sealed, s
     return is_genuine;
 }
 
-void password_hash(struct str password, char text[PASSWORD_HASH_BYTES_MAX])
+/* How many are being hashed now: memory for passwords is bounded, whatever arrives. */
+static _Atomic int passwords_now;
+
+static enum err password_enter(struct error *error)
 {
+    if (atomic_fetch_add(&passwords_now, 1) < PASSWORDS_AT_ONCE) return ERR_OK;
+    atomic_fetch_sub(&passwords_now, 1);
+    return FAIL(error, ERR_UNAVAILABLE, "passwords_busy", "too many sign-ins at once");
+}
+
+enum err password_hash(struct str password, char text[PASSWORD_HASH_BYTES_MAX], struct error *error)
+{
+    enum err e = password_enter(error);
+    if (e) return e;
     unsigned char salt[ARGON2_SALT_BYTES];
     world_random(salt, sizeof(salt));
     CHECK(argon2id_hash_encoded(ARGON2_PASSES, ARGON2_KIB, ARGON2_LANES, bytes_of(password),
                                 password.len, salt, sizeof(salt), ARGON2_TAG_BYTES, text,
                                 PASSWORD_HASH_BYTES_MAX) == ARGON2_OK);
+    atomic_fetch_sub(&passwords_now, 1);
+    return ERR_OK;
 }
 
-bool password_matches(struct str password, const char *text)
+enum err password_check(struct str password, const char *text, struct error *error,
+                        bool *ret_matches)
 {
-    return argon2id_verify(text, bytes_of(password), password.len) == ARGON2_OK;
+    enum err e = password_enter(error);
+    if (e) return e;
+    *ret_matches = argon2id_verify(text, bytes_of(password), password.len) == ARGON2_OK;
+    atomic_fetch_sub(&passwords_now, 1);
+    return ERR_OK;
 }

@@ -43,9 +43,13 @@ struct str    crypto_seal(const unsigned char key[CRYPTO_KEY_BYTES], struct str 
 MUST_USE bool crypto_open(const unsigned char key[CRYPTO_KEY_BYTES], struct str sealed,
                           struct str context, struct arena *arena, struct str *ret_plain);
 
-/* Argon2id, 32 MiB, 3 passes: about 50 ms of CPU. text is the encoded form with its parameters.
- * Never on a poll thread or the writer. */
-void          password_hash(struct str password, char text[PASSWORD_HASH_BYTES_MAX]);
-MUST_USE bool password_matches(struct str password, const char *text);
+/* Argon2id, 32 MiB, 3 passes: about 50 ms of CPU, at most PASSWORDS_AT_ONCE at a time in the
+ * process. text is the encoded form with its parameters. Never on a poll thread or the writer.
+ * ERR_UNAVAILABLE "passwords_busy". */
+enum { PASSWORDS_AT_ONCE = 2 };
+MUST_USE enum err password_hash(struct str password, char text[PASSWORD_HASH_BYTES_MAX],
+                                struct error *error);
+MUST_USE enum err password_check(struct str password, const char *text, struct error *error,
+                                 bool *ret_matches);
 
 #endif

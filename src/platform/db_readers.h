@@ -1,5 +1,5 @@
-/* Read-only connections, one per thread that asks, opened on first use and closed when the thread or
- * the set ends. */
+/* Read-only connections, one per thread that asks, opened on first use and closed when the thread
+ * or the set ends. */
 #ifndef FIRSTHAND_PLATFORM_DB_READERS_H
 #define FIRSTHAND_PLATFORM_DB_READERS_H
 

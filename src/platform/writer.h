@@ -3,7 +3,14 @@
  * the commit is durable. With a driver that has many writers a pool of these would stand here.
  *
  * What a job's run must bear: it may run more than once (after another job of the batch broke the
- * transaction), so it must begin from nothing each time and touch only the db it is given. */
+ * transaction), so it must begin from nothing each time and touch only the db it is given. It runs
+ * inside the batch's savepoint: it begins, commits and saves nothing itself, and ends every
+ * statement that it queried.
+ *
+ * When the transaction is lost in a batch (a full disk, an I/O error), nothing of it is
+ * acknowledged: every job runs again, alone, in a transaction of its own; one that loses it again
+ * answers "store_unavailable". When the store stays busy for DB_BUSY_MS_MAX (another process
+ * writes), the whole batch does. */
 #ifndef FIRSTHAND_PLATFORM_WRITER_H
 #define FIRSTHAND_PLATFORM_WRITER_H
 
@@ -37,7 +44,7 @@ struct writer_stats {
     int64_t batch_jobs_max, queue_now;
 };
 
-/* Takes ownership of a DB_WRITE connection. */
+/* Takes ownership of a DB_WRITE connection with no transaction open. */
 struct writer *writer_start(struct db *db);
 
 /* Queue a job; its memory stays the caller's until done. ERR_UNAVAILABLE "writer_full" |
@@ -51,7 +58,8 @@ MUST_USE enum err writer_call(struct writer *writer,
 
 void writer_read_stats(struct writer *writer, struct writer_stats *ret_stats);
 
-/* Run what is queued, checkpoint, close the connection, end the thread. */
+/* Run what is queued, checkpoint, close the connection, end the thread. Submitting meanwhile is
+ * refused; submitting after it returned is a use after free. Not from a job or its done. */
 void writer_stop(struct writer *writer);
 
 #endif

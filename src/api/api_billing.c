@@ -1,0 +1,53 @@
+#include "api/api.h"
+#include "api/listing.h"
+#include "api/render.h"
+
+static enum err get_balance(struct call *call, const struct request *request, struct reply *reply)
+{
+    (void)request;
+    struct balance balance;
+    enum err       e = ledger_balance(call, &call->actor.org_id, call->actor.environment, &balance);
+    if (e) return e;
+    render_balance(&reply->out, NULL, &balance);
+    return ERR_OK;
+}
+
+/* Only kinds a buyer can see; another word is 400. */
+static enum err read_kind(struct call *call, const struct request *request,
+                          enum transfer_kind *ret_kind)
+{
+    struct str type = request_text(request, "type");
+    *ret_kind = TRANSFER_KIND__COUNT;
+    if (type.data == NULL) return ERR_OK;
+    if (transfer_kind_parse(type, ret_kind) && transfer_is_visible(*ret_kind)) return ERR_OK;
+    error_add_fault(&call->error, call->arena, STR("type"), "enum", "is not a transaction type");
+    return FAIL(&call->error, ERR_INVALID, "invalid_parameters", "bad filter");
+}
+
+static enum err list_transactions(struct call *call, const struct request *request,
+                                  struct reply *reply)
+{
+    enum transfer_kind kind;
+    enum err           e = read_kind(call, request, &kind);
+    if (e) return e;
+    struct listing listing;
+    e = listing_open(call, request, page_listing(call, "transactions"), ID_TRANSACTION, &listing);
+    if (e) return e;
+    struct transaction *rows = NEW(call->arena, struct transaction, listing_rows(&listing));
+    int                 count;
+    e = ledger_list(call, kind, &listing.page.before, listing_rows(&listing), rows, &count);
+    if (e) return e;
+    int shown = listing_shown(&listing, count);
+    reply_list_begin(reply);
+    for (int i = 0; i < shown; i++)
+        render_transaction(&reply->out, NULL, &rows[i]);
+    reply_list_end(
+        reply, listing_cursor(call, &listing, count, &rows[listing_last(&listing, count)].id, 0));
+    return ERR_OK;
+}
+
+const struct binding billing_bindings[] = {
+    { .operation_id = "getCreditBalance", .handle = get_balance },
+    { .operation_id = "listTransactions", .handle = list_transactions },
+    { 0 },
+};

@@ -1,0 +1,232 @@
+#include "api/api.h"
+#include "api/listing.h"
+#include "api/render.h"
+#include "base/time_text.h"
+
+enum { METADATA_BYTES_MAX = 1 << 20 };
+
+static struct str joined_formats(struct call *call, const json_t *formats)
+{
+    struct buf text;
+    buf_init(&text, call->arena, 256);
+    for (size_t i = 0; i < json_array_size(formats); i++) {
+        if (i > 0) buf_add_byte(&text, ' ');
+        buf_add(&text, str_of(json_string_value(json_array_get(formats, i))));
+    }
+    CHECK(!text.failed); /* the schema allows eight of eight names */
+    return buf_str(&text);
+}
+
+static struct str metadata_text(struct call *call, const json_t *metadata)
+{
+    if (!json_is_object(metadata)) return STR("{}");
+    struct buf      text;
+    struct json_out out;
+    buf_init(&text, call->arena, METADATA_BYTES_MAX * 2);
+    json_out_init(&out, &text);
+    out_value(&out, NULL, metadata);
+    CHECK(!text.failed); /* it came in a body of that size */
+    return buf_str(&text);
+}
+
+/* Seconds as the contract has them, as milliseconds; 0 when absent. */
+static int64_t in_seconds_ms(const json_t *body, const char *key)
+{
+    return (int64_t)(in_number(body, key, 0) * (double)MS_PER_SECOND + 0.5);
+}
+
+static enum err create_job(struct call *call, const struct request *request, struct reply *reply)
+{
+    const json_t *body = request->body;
+    struct job    job = {
+           .description = in_text(body, "description", call->arena),
+           .files_needed = in_int(body, "files_needed", 0),
+           .formats_text = joined_formats(call, json_object_get(body, "accepted_formats")),
+           .price_cents = in_int(body, "price_per_file_cents", 0),
+           .metadata = metadata_text(call, json_object_get(body, "metadata")),
+           .title = in_text(body, "title", call->arena),
+           .scoring_criteria = in_text(body, "scoring_criteria", call->arena),
+           .worker_guidelines = in_text(body, "worker_guidelines", call->arena),
+           .min_stars = in_int(body, "min_star_rating", JOB_STARS_MIN_DEFAULT),
+           .min_width = in_int(body, "min_width", 0),
+           .min_height = in_int(body, "min_height", 0),
+           .min_duration_ms = in_seconds_ms(body, "min_duration_seconds"),
+           .max_duration_ms = in_seconds_ms(body, "max_duration_seconds"),
+           .max_files_per_worker = in_int(body, "max_files_per_worker", 0),
+    };
+    CHECK(job_type_parse(in_text(body, "type", call->arena), &job.type));
+    enum err e = job_create(call, &job);
+    if (e) return e;
+    reply->status = 201;
+    reply->resource_id = str_copy(call->arena, id_str(&job.id));
+    render_job(&reply->out, NULL, &job);
+    return ERR_OK;
+}
+
+/* The reply of the first time, from what of the job never changes. */
+static enum err rebuild_job(struct call *call, struct str resource_id, struct reply *reply)
+{
+    struct job job;
+    enum err   e = job_get(call, resource_id, &job);
+    if (e) return e;
+    job_as_created(&job);
+    render_job(&reply->out, NULL, &job);
+    return ERR_OK;
+}
+
+static enum err get_job(struct call *call, const struct request *request, struct reply *reply)
+{
+    struct job job;
+    enum err   e = job_get(call, request_path(request, "job_id"), &job);
+    if (e) return e;
+    render_job(&reply->out, NULL, &job);
+    return ERR_OK;
+}
+
+static enum err cancel_job(struct call *call, const struct request *request, struct reply *reply)
+{
+    struct job job;
+    enum err   e = job_cancel(call, request_path(request, "job_id"), &job);
+    if (e) return e;
+    render_job(&reply->out, NULL, &job);
+    return ERR_OK;
+}
+
+/* A date-time parameter as the id of a job made then; the contract has checked its form. */
+static struct id id_at(const struct request *request, const char *name)
+{
+    struct str text = request_text(request, name);
+    int64_t    time_ms;
+    if (text.data == NULL || !time_parse(text, &time_ms)) return (struct id){ 0 };
+    return id_floor(ID_JOB, time_ms);
+}
+
+/* The smaller of two upper bounds, empty being none. */
+static struct id earlier(const struct id *a, const struct id *b)
+{
+    if (id_is_none(a)) return *b;
+    if (id_is_none(b)) return *a;
+    return str_compare(id_str(a), id_str(b)) < 0 ? *a : *b;
+}
+
+static enum err read_filter(struct call *call, const struct request *request,
+                            struct job_filter *filter)
+{
+    struct str status = request_text(request, "status"), type = request_text(request, "type");
+    *filter = (struct job_filter){ .state = JOB_STATE__COUNT, .type = JOB_TYPE__COUNT };
+    if (status.data && !job_state_parse(status, &filter->state))
+        error_add_fault(&call->error, call->arena, STR("status"), "enum", "is not a job status");
+    if (type.data && !job_type_parse(type, &filter->type))
+        error_add_fault(&call->error, call->arena, STR("type"), "enum", "is not a job type");
+    if (call->error.faults_count)
+        return FAIL(&call->error, ERR_INVALID, "invalid_parameters", "bad filter");
+    filter->from = id_at(request, "created_after");
+    filter->before = id_at(request, "created_before");
+    return ERR_OK;
+}
+
+static enum err list_jobs(struct call *call, const struct request *request, struct reply *reply)
+{
+    struct job_filter filter;
+    enum err          e = read_filter(call, request, &filter);
+    if (e) return e;
+    struct listing listing;
+    e = listing_open(call, request, page_listing(call, "jobs"), ID_JOB, &listing);
+    if (e) return e;
+    filter.before = earlier(&filter.before, &listing.page.before);
+
+    struct job *jobs = NEW(call->arena, struct job, listing_rows(&listing));
+    struct id   last = { 0 };
+    int         count;
+    bool        is_cut;
+    e = job_list(call, &filter, listing_rows(&listing), jobs, &count, &last, &is_cut);
+    if (e) return e;
+    int shown = listing_shown(&listing, count);
+    reply_list_begin(reply);
+    for (int i = 0; i < shown; i++)
+        render_job(&reply->out, NULL, &jobs[i]);
+    /* A search cut short goes on behind the last row it looked at, not the last it shows. */
+    struct str cursor =
+        count > shown ? page_cursor(call, listing.name, &jobs[listing_last(&listing, count)].id, 0)
+        : is_cut      ? page_cursor(call, listing.name, &last, 0)
+                      : STR_NONE;
+    reply_list_end(reply, cursor);
+    return ERR_OK;
+}
+
+/* A listing inside a job the caller may see. */
+static enum err open_job_listing(struct call *call, const struct request *request, const char *name,
+                                 enum id_kind kind, struct job *job, struct listing *listing)
+{
+    struct str job_id = request_path(request, "job_id");
+    enum err   e = listing_open(
+          call, request, str_format(call->arena, "%s:%.*s", name, STR_ARG(job_id)), kind, listing);
+    if (e) return e;
+    return job_get(call, job_id, job);
+}
+
+static enum err get_job_files(struct call *call, const struct request *request, struct reply *reply)
+{
+    struct job     job;
+    struct listing listing;
+    enum err       e = open_job_listing(call, request, "files", ID_FILE, &job, &listing);
+    if (e) return e;
+    struct delivered_file *files = NEW(call->arena, struct delivered_file, listing_rows(&listing));
+    int                    count;
+    e = file_list(call, &job, &listing.page.before, listing_rows(&listing), files, &count);
+    if (e) return e;
+    int shown = listing_shown(&listing, count);
+    reply_list_begin(reply);
+    for (int i = 0; i < shown; i++)
+        render_file(call, &reply->out, NULL, &files[i]);
+    reply_list_end(
+        reply, listing_cursor(call, &listing, count, &files[listing_last(&listing, count)].id, 0));
+    return ERR_OK;
+}
+
+static enum err render_with_file(struct call *call, struct reply *reply,
+                                 const struct submission *submission)
+{
+    if (submission->state != SUBMISSION_APPROVED) {
+        render_submission(call, &reply->out, NULL, submission, NULL);
+        return ERR_OK;
+    }
+    struct delivered_file file;
+    enum err              e = file_get_any(call, &submission->file_id, &file);
+    if (e) return e;
+    render_submission(call, &reply->out, NULL, submission, &file);
+    return ERR_OK;
+}
+
+static enum err get_job_submissions(struct call *call, const struct request *request,
+                                    struct reply *reply)
+{
+    struct job     job;
+    struct listing listing;
+    enum err e = open_job_listing(call, request, "submissions", ID_SUBMISSION, &job, &listing);
+    if (e) return e;
+    struct submission *rows = NEW(call->arena, struct submission, listing_rows(&listing));
+    int                count;
+    e = submission_list_of_job(call, &job, &listing.page.before, listing_rows(&listing), rows,
+                               &count);
+    if (e) return e;
+    int shown = listing_shown(&listing, count);
+    reply_list_begin(reply);
+    for (int i = 0; i < shown; i++) {
+        e = render_with_file(call, reply, &rows[i]);
+        if (e) return e;
+    }
+    reply_list_end(
+        reply, listing_cursor(call, &listing, count, &rows[listing_last(&listing, count)].id, 0));
+    return ERR_OK;
+}
+
+const struct binding jobs_bindings[] = {
+    { .operation_id = "createJob", .handle = create_job, .rebuild = rebuild_job },
+    { .operation_id = "listJobs", .handle = list_jobs },
+    { .operation_id = "getJob", .handle = get_job },
+    { .operation_id = "cancelJob", .handle = cancel_job },
+    { .operation_id = "getJobFiles", .handle = get_job_files },
+    { .operation_id = "getJobSubmissions", .handle = get_job_submissions },
+    { 0 },
+};

@@ -1,0 +1,139 @@
+#include "api/api.h"
+#include "api/listing.h"
+#include "api/render.h"
+
+#include <string.h>
+
+/* What join and sign-in carry between their steps. */
+struct sign_in {
+    struct str            invite, name, email, password_hash;
+    struct id             worker_id;
+    struct worker_session session;
+};
+
+/* One session reply, or the error of the commit that should have made it. */
+static enum err reply_session(struct exchange *exchange, enum err e, const struct sign_in *sign_in)
+{
+    if (e) return e;
+    exchange->reply.status = 201;
+    exchange->reply.carries_secret = true;
+    render_worker_session(&exchange->reply.out, NULL, &sign_in->session);
+    return ERR_OK;
+}
+
+static enum err commit_join(struct call *call, void *argument)
+{
+    struct sign_in *sign_in = argument;
+    enum err        e = invite_use(call, sign_in->invite, sign_in->name, sign_in->email,
+                                   sign_in->password_hash, &sign_in->worker_id);
+    if (e) return e;
+    return worker_session_create(call, &sign_in->worker_id, WORKER_SESSION_LIFETIME_MS,
+                                 &sign_in->session);
+}
+
+/* What the account's own rules refuse is a fault of the body. */
+static enum err as_body_fault(struct call *call, enum err e)
+{
+    if (e != ERR_INVALID) return e;
+    bool is_email = strcmp(call->error.slug, "bad_email") == 0;
+    error_add_fault(&call->error, call->arena, is_email ? STR("email") : STR("name"), "format",
+                    "%s", call->error.detail);
+    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "the body is not acceptable");
+}
+
+static enum err join(struct exchange *exchange)
+{
+    struct call   *call = &exchange->call;
+    const json_t  *body = exchange->request.body;
+    struct id      invite_id;
+    struct sign_in sign_in = {
+        .invite = in_text(body, "invite", call->arena),
+        .name = in_text(body, "name", call->arena),
+        .email = in_text(body, "email", call->arena),
+    };
+    /* Look before the costly hash; the commit looks again. */
+    enum err e = invite_check(call, sign_in.invite, &invite_id);
+    if (e) return e;
+    char hash[PASSWORD_HASH_BYTES_MAX];
+    e = password_hash(in_text(body, "password", call->arena), hash, &call->error);
+    if (e) return e;
+    sign_in.password_hash = str_of(hash);
+    e = exchange_commit(exchange, commit_join, &sign_in);
+    return reply_session(exchange, as_body_fault(call, e), &sign_in);
+}
+
+static enum err commit_session(struct call *call, void *argument)
+{
+    struct sign_in *sign_in = argument;
+    return worker_session_create(call, &sign_in->worker_id, WORKER_SESSION_LIFETIME_MS,
+                                 &sign_in->session);
+}
+
+/* A hash that no password has: an unknown address costs as much time as a known one. */
+static const char NOBODYS_HASH[] = "$argon2id$v=19$m=32768,t=3,p=1$AAAAAAAAAAAAAAAAAAAAAA$"
+                                   "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+static enum err sign_in(struct exchange *exchange)
+{
+    struct call   *call = &exchange->call;
+    const json_t  *body = exchange->request.body;
+    struct sign_in sign_in = { 0 };
+    struct str     stored = STR_NONE;
+    enum err       e =
+        worker_find_login(call, in_text(body, "email", call->arena), &sign_in.worker_id, &stored);
+    if (e && e != ERR_UNAUTHENTICATED) return e;
+    bool is_known = e == ERR_OK && stored.data != NULL;
+    bool is_right;
+    e = password_check(in_text(body, "password", call->arena),
+                       is_known ? stored.data : NOBODYS_HASH, &call->error, &is_right);
+    if (e) return e;
+    if (!is_known || !is_right) {
+        e = FAIL(&call->error, ERR_UNAUTHENTICATED, "bad_credentials",
+                 "wrong e-mail address or password");
+        return exchange_count_failure(exchange);
+    }
+    e = exchange_commit(exchange, commit_session, &sign_in);
+    return reply_session(exchange, e, &sign_in);
+}
+
+static enum err sign_out(struct call *call, const struct request *request, struct reply *reply)
+{
+    (void)request;
+    reply->status = 204;
+    return worker_session_delete(call);
+}
+
+static enum err get_earnings(struct call *call, const struct request *request, struct reply *reply)
+{
+    struct listing listing;
+    enum err       e =
+        listing_open(call, request, page_listing(call, "earnings"), ID_TRANSACTION, &listing);
+    if (e) return e;
+    int64_t balance_cents;
+    e = worker_balance(call, &balance_cents);
+    if (e) return e;
+    struct payout *rows = NEW(call->arena, struct payout, listing_rows(&listing));
+    int            count;
+    e = payout_list(call, &listing.page.before, listing_rows(&listing), rows, &count);
+    if (e) return e;
+    int              shown = listing_shown(&listing, count);
+    struct json_out *out = &reply->out;
+    out_object(out, NULL);
+    out_text(out, "object", STR("earnings"));
+    out_int(out, "balance_cents", balance_cents);
+    out_text(out, "currency", STR("usd"));
+    out_array(out, "data");
+    for (int i = 0; i < shown; i++)
+        render_payout(out, NULL, &rows[i]);
+    reply_list_end(
+        reply, listing_cursor(call, &listing, count, &rows[listing_last(&listing, count)].id, 0));
+    return ERR_OK;
+}
+
+const struct binding worker_bindings[] = {
+    { .operation_id = "joinWithInvite", .external = join },
+    { .operation_id = "createWorkerSession", .external = sign_in },
+    { .operation_id = "deleteWorkerSession", .handle = sign_out },
+    { .operation_id = "getEarnings", .handle = get_earnings },
+    { 0 },
+};

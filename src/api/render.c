@@ -1,0 +1,286 @@
+#include "api/render.h"
+
+static void out_id(struct json_out *out, const char *key, const struct id *id)
+{
+    out_text(out, key, id_str(id));
+}
+
+/* 0 = null. */
+static void out_int_or_null(struct json_out *out, const char *key, int64_t value)
+{
+    if (value)
+        out_int(out, key, value);
+    else
+        out_null(out, key);
+}
+
+/* Milliseconds as seconds; 0 = null. */
+static void out_seconds_or_null(struct json_out *out, const char *key, int64_t ms)
+{
+    if (ms)
+        out_decimal(out, key, ms, 3);
+    else
+        out_null(out, key);
+}
+
+static void out_formats(struct json_out *out, const struct job *job)
+{
+    struct str rest = job->formats_text, name;
+    out_array(out, "accepted_formats");
+    while (str_cut(&rest, ' ', &name))
+        out_text(out, NULL, name);
+    out_close(out);
+}
+
+/* What the job asks of a file beyond its format: the same names for buyers and workers. */
+static void out_demands(struct json_out *out, const struct job *job)
+{
+    out_text(out, "title", job->title);
+    out_text(out, "worker_guidelines", job->worker_guidelines);
+    out_int(out, "min_star_rating", job->min_stars);
+    out_int_or_null(out, "min_width", job->min_width);
+    out_int_or_null(out, "min_height", job->min_height);
+    out_seconds_or_null(out, "min_duration_seconds", job->min_duration_ms);
+    out_seconds_or_null(out, "max_duration_seconds", job->max_duration_ms);
+}
+
+void render_job(struct json_out *out, const char *key, const struct job *job)
+{
+    out_object(out, key);
+    out_id(out, "id", &job->id);
+    out_text(out, "object", STR("job"));
+    out_id(out, "organization_id", &job->org_id);
+    out_text(out, "type", str_of(job_type_name(job->type)));
+    out_text(out, "description", job->description);
+    out_int(out, "files_needed", job->files_needed);
+    out_int(out, "files_approved", job->files_approved);
+    out_int(out, "files_remaining", job->files_needed - job->files_approved);
+    out_formats(out, job);
+    out_int(out, "price_per_file_cents", job->price_cents);
+    out_decimal(out, "platform_fee_pct", job->fee_ppm, 6);
+    out_int(out, "total_cost_cents", job->files_needed * job->price_cents);
+    out_int(out, "worker_payout_per_file_cents", job->payout_cents);
+    out_text(out, "status", str_of(job_state_name(job->state)));
+    out_raw(out, "metadata", job->metadata);
+    out_time(out, "created_at", job->created_ms);
+    out_time(out, "completed_at", job->completed_ms);
+    out_time(out, "cancelled_at", job->cancelled_ms);
+    out_demands(out, job);
+    out_text(out, "scoring_criteria", job->scoring_criteria);
+    out_int_or_null(out, "max_files_per_worker", job->max_files_per_worker);
+    out_close(out);
+}
+
+void render_file(struct call *call, struct json_out *out, const char *key,
+                 const struct delivered_file *file)
+{
+    int64_t    expires_ms;
+    struct str url = file_download_url(call, &file->id, &expires_ms);
+    out_object(out, key);
+    out_id(out, "id", &file->id);
+    out_text(out, "object", STR("file"));
+    out_id(out, "job_id", &file->job_id);
+    out_id(out, "submission_id", &file->submission_id);
+    out_text(out, "content_type", str_of(media_type_name(file->media_type)));
+    out_int(out, "size_bytes", file->size_bytes);
+    out_seconds_or_null(out, "duration_seconds", file->duration_ms);
+    out_int_or_null(out, "width", file->width);
+    out_int_or_null(out, "height", file->height);
+    out_text(out, "original_filename", file->filename);
+    out_text(out, "download_url", url);
+    out_time(out, "download_url_expires_at", expires_ms);
+    out_time(out, "created_at", file->created_ms);
+    out_text(out, "content_hash", file->sha256);
+    out_time(out, "captured_at", file->captured_ms);
+    out_int(out, "ai_star_rating", file->stars);
+    out_close(out);
+}
+
+void render_submission(struct call *call, struct json_out *out, const char *key,
+                       const struct submission *submission, const struct delivered_file *file)
+{
+    out_object(out, key);
+    out_id(out, "id", &submission->id);
+    out_text(out, "object", STR("submission"));
+    out_id(out, "job_id", &submission->job_id);
+    out_text(out, "status", str_of(submission_state_name(submission->state)));
+    out_int_or_null(out, "ai_star_rating", submission->stars);
+    out_text(out, "ai_reasoning", submission->reasoning);
+    if (file)
+        render_file(call, out, "file", file);
+    else
+        out_null(out, "file");
+    out_time(out, "created_at", submission->created_ms);
+    out_time(out, "scored_at", submission->scored_ms);
+    out_close(out);
+}
+
+static void out_scopes(struct json_out *out, unsigned scopes)
+{
+    out_array(out, "scopes");
+    for (int i = 0; i < SCOPE__COUNT; i++)
+        if (scopes & BIT(i)) out_text(out, NULL, str_of(scope_name((enum scope)i)));
+    out_close(out);
+}
+
+/* What a new key and a listed one have in common. */
+static void out_key_members(struct json_out *out, const struct api_key *api_key)
+{
+    out_id(out, "id", &api_key->id);
+    out_text(out, "object", STR("api_key"));
+    out_text(out, "name", api_key->name);
+    out_text(out, "prefix", api_key->prefix);
+    out_scopes(out, api_key->scopes);
+    out_text(out, "environment", str_of(environment_name(api_key->environment)));
+    out_text(out, "status", str_of(key_state_name(api_key->state)));
+    out_time(out, "created_at", api_key->created_ms);
+    out_time(out, "expires_at", api_key->expires_ms);
+}
+
+void render_new_key(struct json_out *out, const char *key, const struct api_key *api_key)
+{
+    out_object(out, key);
+    out_key_members(out, api_key);
+    out_text(out, "secret", api_key->secret);
+    out_close(out);
+}
+
+void render_key(struct json_out *out, const char *key, const struct api_key *api_key)
+{
+    out_object(out, key);
+    out_key_members(out, api_key);
+    out_text(out, "hint", api_key->hint);
+    out_time(out, "last_used_at", api_key->last_used_ms);
+    out_close(out);
+}
+
+void render_balance(struct json_out *out, const char *key, const struct balance *balance)
+{
+    out_object(out, key);
+    out_int(out, "balance_cents", balance->balance_cents);
+    out_text(out, "currency", STR("usd"));
+    out_time(out, "updated_at", balance->updated_ms);
+    out_int(out, "held_cents", balance->held_cents);
+    out_int(out, "total_cents", balance->balance_cents + balance->held_cents);
+    out_close(out);
+}
+
+void render_transaction(struct json_out *out, const char *key, const struct transaction *row)
+{
+    out_object(out, key);
+    out_id(out, "id", &row->id);
+    out_text(out, "object", STR("credit_transaction"));
+    out_text(out, "type", str_of(transfer_kind_name(row->kind)));
+    out_text(out, "description", row->description);
+    out_int(out, "amount_cents", row->amount_cents);
+    out_int(out, "running_balance_cents", row->running_balance_cents);
+    out_id(out, "job_id", &row->job_id);
+    out_time(out, "expires_at", row->expires_ms);
+    out_time(out, "created_at", row->created_ms);
+    out_close(out);
+}
+
+static void out_optional_int(struct json_out *out, const char *key, bool has_value, int64_t value)
+{
+    if (has_value)
+        out_int(out, key, value);
+    else
+        out_null(out, key);
+}
+
+void render_settings(struct json_out *out, const char *key, const struct settings *settings)
+{
+    out_object(out, key);
+    if (settings->has_fee)
+        out_decimal(out, "default_platform_fee_pct", settings->fee_ppm, 6);
+    else
+        out_null(out, "default_platform_fee_pct");
+    out_bool(out, "auto_top_up_enabled", settings->is_top_up_enabled);
+    out_optional_int(out, "auto_top_up_threshold_cents", settings->has_top_up_threshold,
+                     settings->top_up_threshold_cents);
+    out_optional_int(out, "auto_top_up_amount_cents", settings->has_top_up_amount,
+                     settings->top_up_amount_cents);
+    out_close(out);
+}
+
+void render_worker_session(struct json_out *out, const char *key,
+                           const struct worker_session *session)
+{
+    out_object(out, key);
+    out_text(out, "object", STR("worker_session"));
+    out_text(out, "token", session->token);
+    out_time(out, "expires_at", session->expires_ms);
+    out_id(out, "worker_id", &session->worker_id);
+    out_close(out);
+}
+
+void render_worker_job(struct json_out *out, const char *key, const struct job *job,
+                       int64_t slots_open, const char *refusal)
+{
+    out_object(out, key);
+    out_id(out, "id", &job->id);
+    out_text(out, "object", STR("worker_job"));
+    out_text(out, "type", str_of(job_type_name(job->type)));
+    out_text(out, "description", job->description);
+    out_formats(out, job);
+    out_int(out, "payout_cents", job->payout_cents);
+    out_demands(out, job);
+    out_int(out, "slots_open", slots_open);
+    out_bool(out, "may_accept", refusal == NULL);
+    out_text(out, "may_not_reason", str_of(refusal));
+    out_text(out, "status", str_of(job_state_name(job->state)));
+    out_time(out, "created_at", job->created_ms);
+    out_close(out);
+}
+
+void render_reservation(struct call *call, struct json_out *out, const char *key,
+                        const struct reservation *reservation)
+{
+    struct str url = str_format(call->arena, "%.*s/worker/v1/uploads?reservation=%s",
+                                STR_ARG(call->config->public_url), reservation->id.text);
+    out_object(out, key);
+    out_id(out, "id", &reservation->id);
+    out_text(out, "object", STR("reservation"));
+    out_id(out, "job_id", &reservation->job_id);
+    out_id(out, "submission_id", &reservation->submission_id);
+    out_text(out, "upload_url", url);
+    out_time(out, "expires_at", reservation->expires_ms);
+    out_close(out);
+}
+
+void render_worker_submission(struct json_out *out, const char *key,
+                              const struct submission *submission)
+{
+    bool is_paid = submission->state == SUBMISSION_APPROVED;
+    out_object(out, key);
+    out_id(out, "id", &submission->id);
+    out_text(out, "object", STR("submission"));
+    out_id(out, "job_id", &submission->job_id);
+    out_text(out, "status", str_of(submission_state_name(submission->state)));
+    out_int(out, "attempt", submission->attempt);
+    out_int_or_null(out, "ai_star_rating", submission->stars);
+    out_text(out, "ai_reasoning", submission->reasoning);
+    out_bool(out, "may_retry", submission_may_retry(submission));
+    out_text(out, "content_type", str_of(media_type_name(submission->media_type)));
+    out_int(out, "size_bytes", submission->size_bytes);
+    out_int_or_null(out, "width", submission->width);
+    out_int_or_null(out, "height", submission->height);
+    out_seconds_or_null(out, "duration_seconds", submission->duration_ms);
+    out_text(out, "original_filename", submission->filename);
+    out_optional_int(out, "payout_cents", is_paid, submission->paid_cents);
+    out_time(out, "created_at", submission->created_ms);
+    out_time(out, "scored_at", submission->scored_ms);
+    out_close(out);
+}
+
+void render_payout(struct json_out *out, const char *key, const struct payout *payout)
+{
+    out_object(out, key);
+    out_id(out, "id", &payout->id);
+    out_text(out, "object", STR("payout"));
+    out_id(out, "submission_id", &payout->submission_id);
+    out_id(out, "job_id", &payout->job_id);
+    out_int(out, "amount_cents", payout->amount_cents);
+    out_time(out, "created_at", payout->created_ms);
+    out_close(out);
+}

@@ -1,0 +1,41 @@
+/* Resources as the API returns them: one writer each, used by every reply that shows one. key is as
+ * for the out_ functions. */
+#ifndef FIRSTHAND_API_RENDER_H
+#define FIRSTHAND_API_RENDER_H
+
+#include "base/json_out.h"
+#include "domain/api_key.h"
+#include "domain/delivered_file.h"
+#include "domain/ledger.h"
+#include "domain/organisation.h"
+#include "domain/worker.h"
+
+void render_job(struct json_out *out, const char *key, const struct job *job);
+
+/* call signs the download link. */
+void render_file(struct call *call, struct json_out *out, const char *key,
+                 const struct delivered_file *file);
+
+/* file is NULL unless the submission is approved. */
+void render_submission(struct call *call, struct json_out *out, const char *key,
+                       const struct submission *submission, const struct delivered_file *file);
+
+void render_new_key(struct json_out *out, const char *key, const struct api_key *api_key);
+void render_key(struct json_out *out, const char *key, const struct api_key *api_key);
+void render_balance(struct json_out *out, const char *key, const struct balance *balance);
+void render_transaction(struct json_out *out, const char *key, const struct transaction *row);
+void render_settings(struct json_out *out, const char *key, const struct settings *settings);
+
+void render_worker_session(struct json_out *out, const char *key,
+                           const struct worker_session *session);
+
+/* refusal is the slug of why the worker may not accept, or NULL. */
+void render_worker_job(struct json_out *out, const char *key, const struct job *job,
+                       int64_t slots_open, const char *refusal);
+void render_reservation(struct call *call, struct json_out *out, const char *key,
+                        const struct reservation *reservation);
+void render_worker_submission(struct json_out *out, const char *key,
+                              const struct submission *submission);
+void render_payout(struct json_out *out, const char *key, const struct payout *payout);
+
+#endif
