@@ -73,6 +73,8 @@ enum err upload_metadata_parse(struct arena *arena, struct str value, struct err
     if (value.len > UPLOAD_METADATA_BYTES_MAX)
         return FAIL(error, ERR_INVALID, "metadata_too_large", "Upload-Metadata may have %d bytes",
                     UPLOAD_METADATA_BYTES_MAX);
+    if (value.len && memchr(value.data, '\t', value.len)) /* it goes back as it came */
+        return FAIL(error, ERR_INVALID, "metadata_malformed", "Upload-Metadata has no tabs");
     if (str_trim(value).len == 0) value = STR_NONE;
     while (str_cut(&value, ',', &pair)) {
         struct str name, text = str_trim(pair), decoded = STR("");
