@@ -174,10 +174,11 @@ void reply_send(struct exchange *exchange)
     for (int i = 0; i < reply->headers_count; i++)
         http_reply_header(http, reply->headers[i].name, reply->headers[i].value);
 
-    bool has_body = reply->body.len > 0 || reply->file_fd >= 0;
-    if (has_body) http_reply_header(http, "Content-Type", reply->content_type);
-    if (reply->file_fd < 0) {
-        http_reply_header(http, "Cache-Control", STR("no-store"));
+    bool is_file = reply->file_fd >= 0;
+    if (is_file || reply->body.len > 0)
+        http_reply_header(http, "Content-Type", reply->content_type);
+    if (!is_file) {
+        if (reply->status != 304) http_reply_header(http, "Cache-Control", STR("no-store"));
         http_reply(http, reply->status, buf_str(&reply->body));
         return;
     }

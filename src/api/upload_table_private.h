@@ -2,6 +2,7 @@
  *
  *   upload_table.c    finding, making, evicting and ending sessions
  *   upload_session.c  one session: its bytes, hash, type and generation
+ *   upload_sweep.c    what is left behind
  *
  * Locks: the table's covers the lists and the pins, a session's covers its bytes; neither is taken
  * while the other is held, but for a session that nobody else can see yet. */
@@ -63,8 +64,9 @@ struct upload_table {
     struct upload_session *unused;
     struct upload_session *idle_newest, *idle_oldest;
     int                    count;
-    pthread_mutex_t        stripes[UPLOAD_STRIPES];
-    struct upload_session  sessions[UPLOAD_SESSIONS_MAX];
+    int64_t               bytes_swept_us; /* when the folders were looked through last; 0 = never */
+    pthread_mutex_t       stripes[UPLOAD_STRIPES];
+    struct upload_session sessions[UPLOAD_SESSIONS_MAX];
 };
 
 /* --- upload_session.c ----------------------------------------------------------------------- */

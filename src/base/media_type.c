@@ -155,12 +155,14 @@ static unsigned sniff_boxes(struct str first)
 
 /* --- MPEG audio --- */
 
+enum { ID3V2_OLDEST = 2, ID3V2_NEWEST = 4 };
+
 static bool is_id3v2(struct str first)
 {
     if (first.len < 10 || !str_starts_with(first, STR("ID3"))) return false;
     const unsigned char *at = (const unsigned char *)first.data;
     bool                 is_size_syncsafe = ((at[6] | at[7] | at[8] | at[9]) & 0x80) == 0;
-    return at[3] != 0xff && at[4] != 0xff && is_size_syncsafe;
+    return at[3] >= ID3V2_OLDEST && at[3] <= ID3V2_NEWEST && at[4] != 0xff && is_size_syncsafe;
 }
 
 static bool is_layer3_frame(struct str first)

@@ -3,13 +3,21 @@
  * It knows the keywords below and refuses a document with any other, so nothing that a document
  * demands is silently not checked.
  *
- *   schema     type (name or list), const, enum, anyOf, required, properties, patternProperties
- *              (only "^(.*)$": every name), maxProperties, items, minItems, maxItems, minimum,
- *              maximum, minLength, maxLength (Unicode code points), format (uri, date-time),
- *              default, $ref to #/components/schemas/…; and the annotations title, description,
- *              example, examples
- *   operation  operationId, summary, description, tags, parameters, requestBody, responses,
- * security, x-scope, x-access, x-body-limit, x-idempotent
+ *   schema     type (name or list), const, enum (scalars only), anyOf, required, properties,
+ *              patternProperties (only "^(.*)$": every name), maxProperties, items, minItems,
+ *              maxItems, minimum, maximum, minLength, maxLength (Unicode code points), format (uri,
+ *              date-time), default, $ref to #/components/schemas/… (beside it only annotations and
+ *              default); and the annotations title, description, example, examples
+ *   parameter  name, in (path, query, header), required, schema (one scalar type; {} is text; of a
+ *              path parameter nothing beyond "string"), description, deprecated, example, examples
+ *   operation  operationId, summary, description, tags, deprecated, externalDocs, parameters,
+ *              requestBody, responses, security, x-scope, x-access, x-body-limit, x-idempotent
+ *   path       the methods, parameters shared by them, summary, description
+ *   response   description, content, headers, links
+ *
+ * parameters, requestBodies, responses and headers may also be references into components. Schemas
+ * that contain themselves, nest deeper than CONTRACT_SCHEMA_DEPTH_MAX (a $ref counts as a step) or
+ * weigh too much are refused, which bounds the stack and the work of every check.
  *
  * The document is immutable after compilation and may be read by any number of threads. */
 #ifndef FIRSTHAND_CONTRACT_CONTRACT_H
@@ -97,10 +105,11 @@ struct contract_match {
 };
 
 /* Find the operation for a request. HEAD matches GET when the path declares no HEAD.
- * A literal segment wins over a parameter; an empty segment matches nothing; a trailing slash is
- * another path; a path that does not percent-decode to valid UTF-8 without NUL is not found.
- * ERR_NOT_FOUND "route_not_found"; ERR_METHOD "method_not_allowed": *ret_allow is then the value
- * for the Allow header, owned by the arena (HEAD included wherever GET is). */
+ * A literal segment wins over a parameter, whatever the method: the path is decided first; an empty
+ * segment matches nothing; a trailing slash is another path; a path that does not percent-decode to
+ * valid UTF-8 without NUL is not found. ERR_NOT_FOUND "route_not_found"; ERR_METHOD
+ * "method_not_allowed": *ret_allow is then the value for the Allow header, owned by the arena (HEAD
+ * included wherever GET is). */
 MUST_USE enum err contract_match(const struct contract *contract, struct arena *arena,
                                  struct str method, struct str path, struct error *error,
                                  struct contract_match *ret_match, struct str *ret_allow);
@@ -115,9 +124,11 @@ struct contract_value {
 
 /* Parse the query and check every query and header parameter the operation declares; unknown query
  * parameters are ignored, a declared one given twice is a fault. Values appear in the order of
- * operation->parameters, defaults filled in. header(context, name) yields a header or STR_NONE.
- * ERR_INVALID "invalid_parameters" with one fault per bad one (codes: required, type, minimum,
- * maximum, minLength, maxLength, enum, format, duplicate, encoding); field = the parameter's name.
+ * operation->parameters, defaults filled in (an integer's in integer, a string's in text,
+ * is_present stays false); those of path parameters stay empty. header(context, name) yields a
+ * header or STR_NONE. ERR_INVALID "invalid_parameters" with one fault per bad one (codes: required,
+ * type, minimum, maximum, minLength, maxLength, enum, format, duplicate, encoding); field = the
+ * parameter's name.
  */
 MUST_USE enum err contract_check_parameters(
     const struct contract_operation *operation, struct arena *arena, struct str query,

@@ -218,7 +218,7 @@ enum err api_key_create(struct call *call, const struct id *org_id,
                         const struct key_request *request, struct api_key *ret_key)
 {
     if (request->expires_ms && request->expires_ms <= call->now_ms) {
-        error_add_fault(&call->error, call->arena, STR("expires_at"), "minimum",
+        error_add_fault(&call->error, call->arena, STR("expires_at"), "in_past",
                         "must be in the future");
         return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "expires_at has passed");
     }

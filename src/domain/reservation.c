@@ -189,10 +189,15 @@ static enum err check_reservations_held(struct call *call)
 static enum err check_submissions_today(struct call *call)
 {
     if (call->config->worker_submissions_per_day == 0) return ERR_OK;
+    /* A submission's id is as old as its acceptance, so none of the day's is below this one. */
+    int64_t   day_ago_ms = call->now_ms - MS_PER_DAY;
+    struct id oldest = id_floor(ID_SUBMISSION, day_ago_ms - call->config->reservation_max_ms);
+    /* tenant: the acting worker's own rows */
     struct stmt *q = db_query(call->db, "SELECT count(*) FROM submissions WHERE worker_id = $1"
-                                        " AND created_ms > $2");
+                                        " AND id >= $2 AND created_ms > $3");
     bind_id(q, 1, &call->actor.worker_id);
-    bind_int(q, 2, call->now_ms - MS_PER_DAY);
+    bind_id(q, 2, &oldest);
+    bind_int(q, 3, day_ago_ms);
     int64_t  sent = stmt_step(q) ? column_int(q, 0) : 0;
     enum err e = stmt_end(q, &call->error);
     if (e) return e;
@@ -207,6 +212,7 @@ static enum err check_submissions_today(struct call *call)
 static enum err check_files_of_job(struct call *call, const struct job *job)
 {
     if (job->max_files_per_worker == 0) return ERR_OK;
+    /* tenant: the acting worker's own rows */
     struct stmt *q = db_query(
         call->db, "SELECT (SELECT count(*) FROM submissions WHERE worker_id = $1 AND job_id = $2"
                   " AND status <> 'rejected') + (SELECT count(*) FROM reservations"

@@ -204,9 +204,10 @@ enum err invite_check(struct call *call, struct str token, struct id *ret_id)
         if (e) return e;
     }
     if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "invite", "no such invite");
-    if (is_used) return FAIL(&call->error, ERR_GONE, "invite_used", "the invite was used already");
+    if (is_used)
+        return FAIL(&call->error, ERR_CONFLICT, "invite_used", "the invite was used already");
     if (expires_ms <= call->now_ms)
-        return FAIL(&call->error, ERR_GONE, "invite_expired", "the invite has expired");
+        return FAIL(&call->error, ERR_CONFLICT, "invite_expired", "the invite has expired");
     *ret_id = id;
     return ERR_OK;
 }

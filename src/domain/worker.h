@@ -50,7 +50,7 @@ struct invite {
 
 MUST_USE enum err invite_create(struct call *call, struct str name, struct invite *ret_invite);
 
-/* Is the invite good? ERR_NOT_FOUND "invite", ERR_GONE "invite_used" | "invite_expired". */
+/* Is the invite good? ERR_NOT_FOUND "invite", ERR_CONFLICT "invite_used" | "invite_expired". */
 MUST_USE enum err invite_check(struct call *call, struct str token, struct id *ret_id);
 
 /* Use it up for a new account. Errors: as invite_check and worker_create. */

@@ -19,6 +19,12 @@ void http_connection_waits_for(struct http_connection *connection, enum http_wai
     atomic_store_explicit(&connection->waits_for, (int)what, memory_order_release);
 }
 
+bool http_connection_begin(struct http_connection *connection)
+{
+    int expected = HTTP_WAIT_REQUEST; /* the deadline runs on: since stays */
+    return atomic_compare_exchange_strong(&connection->waits_for, &expected, HTTP_WAIT_HEADERS);
+}
+
 static enum http_wait wait_of(const struct http_connection *connection)
 {
     return (enum http_wait)atomic_load_explicit(&connection->waits_for, memory_order_acquire);
@@ -40,7 +46,8 @@ static bool is_overdue(const struct http_connection *connection, int64_t now_us)
     }
     case HTTP_WAIT_CLOSE: return waited_us > server->idle_us_max;
     case HTTP_WAIT_SERVER:
-    case HTTP_WAIT_REPLY: return false;
+    case HTTP_WAIT_REPLY:
+    case HTTP_WAIT_GONE: return false;
     }
     return false;
 }
@@ -52,11 +59,35 @@ static void hang_up(const struct http_connection *connection)
     shutdown(connection->fd, SHUT_RDWR);
 }
 
-static void reap(struct http_server *server)
+/* What lies in the socket unread: > 0 something, 0 only the client's end, < 0 nothing. */
+static ssize_t unread(const struct http_connection *connection)
+{
+    char byte;
+    return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
+/* The library watches edges, and takes a short read for the end of what there is: when a client's
+ * last bytes and its end arrive together it reads the bytes and hears of the end never. Closing the
+ * socket for reading is a new edge. */
+static void nudge_if_client_has_ended(const struct http_connection *connection, int64_t now_us,
+                                      int64_t patience_us)
+{
+    enum http_wait what = wait_of(connection);
+    bool reads = what == HTTP_WAIT_REQUEST || what == HTTP_WAIT_HEADERS || what == HTTP_WAIT_BODY ||
+                 what == HTTP_WAIT_CLOSE;
+    if (!reads || now_us - atomic_load(&connection->waits_since_us) < patience_us) return;
+    if (unread(connection) == 0) shutdown(connection->fd, SHUT_RD);
+}
+
+static void reap(struct http_server *server, int64_t period_us)
 {
     int64_t now_us = world_monotonic_us();
-    for (struct http_connection *c = server->newest; c; c = c->older)
-        if (is_overdue(c, now_us)) hang_up(c);
+    for (struct http_connection *c = server->newest; c; c = c->older) {
+        if (is_overdue(c, now_us))
+            hang_up(c);
+        else
+            nudge_if_client_has_ended(c, now_us, period_us);
+    }
 }
 
 static void wait_for_change(struct http_server *server, int64_t ms)
@@ -76,7 +107,7 @@ static void *reaper_run(void *argument)
     int64_t period_ms = num_clamp(shortest_ms / DEADLINE_LOOKS, REAP_MS_MIN, REAP_MS_MAX);
     pthread_mutex_lock(&server->lock);
     while (!server->is_reaper_stopping) {
-        reap(server);
+        reap(server, period_ms * 1000);
         wait_for_change(server, period_ms);
     }
     pthread_mutex_unlock(&server->lock);
@@ -103,8 +134,15 @@ static void reaper_end(struct http_server *server)
     CHECK(pthread_join(server->reaper, NULL) == 0);
 }
 
-/* One look over the list. An idle connection is only closed for reading: a request that has
- * arrived already is still read and answered. */
+/* Hang up unless a request has arrived; one that arrives later finds the connection gone. */
+static void close_if_idle(struct http_connection *connection)
+{
+    int expected = HTTP_WAIT_REQUEST;
+    if (unread(connection) > 0) return;
+    if (atomic_compare_exchange_strong(&connection->waits_for, &expected, HTTP_WAIT_GONE))
+        hang_up(connection);
+}
+
 static void drain_look(struct http_server *server, bool is_late)
 {
     int64_t now_us = world_monotonic_us();
@@ -114,7 +152,9 @@ static void drain_look(struct http_server *server, bool is_late)
         if (is_late || is_overdue(c, now_us))
             hang_up(c);
         else if (what == HTTP_WAIT_REQUEST)
-            shutdown(c->fd, SHUT_RD);
+            close_if_idle(c);
+        else
+            nudge_if_client_has_ended(c, now_us, DRAIN_LOOK_MS * 1000);
     }
 }
 

@@ -31,7 +31,7 @@ void *http_exchange_line(void *server, const char *uri, struct MHD_Connection *m
         .body = STR(""),
         .private = x,
     };
-    atomic_store_explicit(&c->waits_for, HTTP_WAIT_HEADERS, memory_order_release);
+    x->is_unwelcome = !http_connection_begin(c);
     return c;
 }
 
@@ -251,7 +251,8 @@ static enum MHD_Result take_headers(struct http_connection *c, const char *metho
                                     const char *version, size_t *data_size)
 {
     struct http_exchange_private *x = &c->exchange_private;
-    int                           refusal = http_request_read(&c->exchange, method, version);
+    if (x->is_unwelcome) return MHD_NO;
+    int refusal = http_request_read(&c->exchange, method, version);
     if (refusal != 0) return http_reply_refusal(c, refusal);
 
     c->exchange.started_us = world_monotonic_us();

@@ -40,6 +40,7 @@ enum http_wait {
     HTTP_WAIT_SERVER, /* the application works on it: no deadline of ours */
     HTTP_WAIT_REPLY,  /* being sent: the library's idle timeout watches it */
     HTTP_WAIT_CLOSE,  /* replied in mid-body; the client has yet to notice */
+    HTTP_WAIT_GONE,   /* the drain has hung up while it was idle */
 };
 
 enum http_step {
@@ -67,6 +68,7 @@ struct http_exchange_private {
     enum http_place         place;
     bool                    has_begun;    /* on_headers was called, so on_end will be */
     bool                    is_suspended; /* written by the poll thread alone */
+    bool                    is_unwelcome; /* arrived after the drain had hung up */
 
     const char *line; /* the request target in the library's buffer, and its length there */
     size_t      line_len;
@@ -141,6 +143,10 @@ void http_connection_notice(void *server, struct MHD_Connection *mhd, void **con
                             enum MHD_ConnectionNotificationCode code);
 
 void http_connection_waits_for(struct http_connection *connection, enum http_wait what);
+
+/* A request begins. False when the drain was faster: then the request must not be acted upon,
+ * because nobody could be told. */
+MUST_USE bool http_connection_begin(struct http_connection *connection);
 
 /* --- exchange ----------------------------------------------------------------------------- */
 

@@ -46,6 +46,11 @@ export function run(args, options = {}) {
   });
 }
 
+/* A test that dies takes its servers with it. */
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => process.exit(1));
+
 export class Server {
   /* settings: name → value, as flags of `serve`. */
   constructor(dataDir, settings) {
@@ -70,7 +75,11 @@ export class Server {
       { env: cleanEnvironment(), stdio: ["ignore", "pipe", "pipe"] },
     );
     this.child = child;
-    this.exited = once(child, "exit").then(([code, signal]) => ({ code, signal }));
+    running.add(child);
+    this.exited = once(child, "exit").then(([code, signal]) => {
+      running.delete(child);
+      return { code, signal };
+    });
     createInterface({ input: child.stderr }).on("line", (line) => this.logLines.push(line));
     const first = await this.#firstLine(child);
     const match = /^listening on (http:\/\/\S+)$/.exec(first);

@@ -64,9 +64,20 @@ def check_sql_literal(tree):
                 yield path, c.line_of(offset), "db_script is for migrations"
 
 
-def tenant_tables(text):
+def tenant_tables(tree):
+    """The tables whose definition in the migrations has the tenant's column."""
+    found = set()
+    for path in tree.select(["sql/*.sql"]):
+        for name, body in re.findall(r"\bCREATE TABLE\s+(?:IF NOT EXISTS\s+)?(\w+)\s*\((.*?)\n\)",
+                                     tree.text(path), re.DOTALL | re.IGNORECASE):
+            if re.search(rf"^\s*{tables.TENANT_COLUMN}\b", body, re.MULTILINE):
+                found.add(name.lower())
+    return found
+
+
+def tables_met(text, wanted):
     met = re.findall(r"\b(?:FROM|JOIN|UPDATE(?:\s+OR\s+\w+)?)\s+(\w+)", text, re.IGNORECASE)
-    return [table for table in met if table.lower() in tables.TENANT_TABLES]
+    return sorted({table for table in met if table.lower() in wanted})
 
 
 def binds_tenant(text):
@@ -81,10 +92,11 @@ def has_exception(c, line):
 
 
 def check_tenant(tree):
+    wanted = tenant_tables(tree)
     for path, line, c, text in statements(tree):
         if text is None or path in tables.TENANT_EXEMPT_FILES:
             continue
-        met = tenant_tables(text)
+        met = tables_met(text, wanted)
         if met and not binds_tenant(text) and not has_exception(c, line):
             yield path, line, (f"{', '.join(met)}: bind {tables.TENANT_COLUMN}, or say why not in "
                                "/* tenant: reason */ on the line before")

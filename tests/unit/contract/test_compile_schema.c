@@ -143,17 +143,19 @@ static void a_reference_may_bring_its_own_default(void **state)
                         "/components/schemas/It: the default is outside the schema");
 }
 
-/* Schemas A000, A001, …: each is link, in which @ stands for a reference to the next. */
-static struct str chain_of(struct arena *arena, int count, const char *link)
+/* count schemas and an empty one: each is link, in which @ stands for a reference to the next.
+ * Names rise along the chain or fall: schemas are compiled in the order of their names. */
+static struct str chain_of(struct arena *arena, int count, bool is_falling, const char *link)
 {
+    int        first = is_falling ? 999 : 0, step = is_falling ? -1 : 1;
     struct buf schemas;
     buf_init(&schemas, arena, 4 << 20);
-    buf_fmt(&schemas, "'A%03d':{}", count);
+    buf_fmt(&schemas, "'A%03d':{}", first + step * count);
     for (int i = 0; i < count; i++) {
-        buf_fmt(&schemas, ",'A%03d':", i);
+        buf_fmt(&schemas, ",'A%03d':", first + step * i);
         for (const char *at = link; *at; at++) {
             if (*at == '@')
-                buf_fmt(&schemas, "{'$ref':'#/components/schemas/A%03d'}", i + 1);
+                buf_fmt(&schemas, "{'$ref':'#/components/schemas/A%03d'}", first + step * (i + 1));
             else
                 buf_add_byte(&schemas, *at);
         }
@@ -164,16 +166,17 @@ static struct str chain_of(struct arena *arena, int count, const char *link)
 static void depth_is_bounded_through_references(void **state)
 {
     static const char *const links[] = { "{'items':@}", "@" };
-    for (size_t i = 0; i < COUNT_OF(links); i++) {
-        compile_text_of(*state, chain_of(*state, 10, links[i]));
-        const char *detail = refusal_of(*state, chain_of(*state, 900, links[i]));
-        assert_non_null(strstr(detail, "schemas nest deeper than 32"));
+    for (size_t i = 0; i < 2 * COUNT_OF(links); i++) {
+        bool is_falling = i >= COUNT_OF(links);
+        compile_text_of(*state, chain_of(*state, 10, is_falling, links[i % COUNT_OF(links)]));
+        struct str document = chain_of(*state, 900, is_falling, links[i % COUNT_OF(links)]);
+        assert_non_null(strstr(refusal_of(*state, document), "schemas nest deeper than 32"));
     }
 }
 
 static void work_is_bounded_through_references(void **state)
 {
-    const char *detail = refusal_of(*state, chain_of(*state, 15, "{'anyOf':[@,@,@]}"));
+    const char *detail = refusal_of(*state, chain_of(*state, 15, false, "{'anyOf':[@,@,@]}"));
     assert_non_null(strstr(detail, "the schema has more than 16384 nodes"));
 }
 

@@ -199,6 +199,49 @@ static void drain_cuts_off_what_takes_too_long(void **state)
     assert_int_equal(probe.complete_count, 0);
 }
 
+/* Asks over one connection until the server closes it; how many answers were not whole. */
+static void *ask_until_closed(void *argument)
+{
+    static __thread struct response answer;
+    const char                     *request = argument;
+    struct client                  *mine = malloc(sizeof(*mine));
+    intptr_t                        torn = 0;
+    client_open(mine, &probe);
+    for (;;) {
+        if (!client_try_send(mine, request, strlen(request))) break;
+        if (!client_try_read(mine, false, &answer)) {
+            torn = mine->len > 0;
+            break;
+        }
+    }
+    client_close(mine);
+    free(mine);
+    return (void *)torn;
+}
+
+static void drain_under_load_tears_no_answer(void **state)
+{
+    static char *const requests[] = { "GET /hello HTTP/1.1\r\n" HOST "\r\n",
+                                      "GET /later HTTP/1.1\r\n" HOST "\r\n",
+                                      "GET /file/0/100000 HTTP/1.1\r\n" HOST "\r\n" };
+    for (int round = 0; round < 5; round++) {
+        serve(state);
+        pthread_t       clients[12];
+        struct stopping stopping;
+        for (size_t i = 0; i < COUNT_OF(clients); i++)
+            pthread_create(&clients[i], NULL, ask_until_closed, requests[i % 3]);
+        probe_await(&probe, &probe.complete_count, 200);
+        stop_begin(&stopping, 3600 * 1000);
+        for (size_t i = 0; i < COUNT_OF(clients); i++) {
+            void *torn;
+            pthread_join(clients[i], &torn);
+            assert_null(torn);
+        }
+        stop_end(&stopping);
+        assert_int_equal(probe.complete_count, probe.ended_count);
+    }
+}
+
 static void stopped_server_is_not_listening(void **state)
 {
     serve(state);
@@ -268,6 +311,7 @@ int main(void)
         cmocka_unit_test(drain_finishes_a_suspended_exchange),
         cmocka_unit_test(drain_lets_a_body_under_way_finish),
         cmocka_unit_test(drain_cuts_off_what_takes_too_long),
+        cmocka_unit_test(drain_under_load_tears_no_answer),
         cmocka_unit_test(stopped_server_is_not_listening),
         T(server_recovers_from_running_out_of_descriptors),
     };

@@ -61,6 +61,14 @@ static int serve_2_per_address(void **state)
     return serve_with(&options);
 }
 
+static int serve_looking_often(void **state)
+{
+    (void)state;
+    struct http_server_options options = probe_options();
+    options.headers_ms_max = 160; /* the list is looked over every 20 ms */
+    return serve_with(&options);
+}
+
 /* Sends one byte whenever it may, until the server hangs up; how many it took. */
 static int drip(int pace_ms)
 {
@@ -134,6 +142,21 @@ static void body_faster_than_the_least_is_left_alone(void **state)
     client_read(&client, &response);
     assert_string_equal(response.body_text, "8000");
     client_close(&client);
+}
+
+/* The end comes together with the last bytes: it must be noticed long before the limits. */
+static void end_in_mid_body_is_noticed(void **state)
+{
+    (void)state;
+    for (int i = 1; i <= 20; i++) {
+        client_open(&client, &probe);
+        client_send(&client, "PUT /stream HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\nabc");
+        shutdown(client.fd, SHUT_WR);
+        client_expect_end(&client);
+        client_close(&client);
+    }
+    probe_await(&probe, &probe.ended_count, 20);
+    assert_int_equal(probe.complete_count, 0);
 }
 
 static void reader_that_stops_reading_is_closed(void **state)
@@ -218,6 +241,7 @@ int main(void)
         T(kept_connection_without_a_request_is_closed, serve_headers_200_ms),
         T(slow_body_is_closed, serve_body_1000_per_s),
         T(body_faster_than_the_least_is_left_alone, serve_body_1000_per_s),
+        T(end_in_mid_body_is_noticed, serve_looking_often),
         T(reader_that_stops_reading_is_closed, serve_idle_200_ms),
         T(silent_connection_is_closed, serve_idle_200_ms),
         T(suspended_exchange_outlives_every_limit, serve_headers_200_ms),

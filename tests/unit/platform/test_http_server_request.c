@@ -12,6 +12,16 @@ static int serve(void **state)
     return 0;
 }
 
+static int serve_impatiently(void **state)
+{
+    (void)state;
+    struct http_server_options options = probe_options();
+    options.headers_ms_max = 200;
+    options.idle_ms_max = 200;
+    probe_start(&probe, &options);
+    return 0;
+}
+
 static int serve_end(void **state)
 {
     (void)state;
@@ -273,6 +283,39 @@ static void body_ends_where_the_next_request_begins(void **state)
     client_close(&client);
 }
 
+static uint32_t chance(uint32_t *seed, uint32_t below)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (*seed >> 8) % below;
+}
+
+/* Whatever the bytes: each exchange that began ends, and others are served. */
+static void mutated_requests_leave_the_server_whole(void **state)
+{
+    (void)state;
+    static const char good[] = "POST /echo?a=b HTTP/1.1\r\n" HOST "X-Probe: c\r\n"
+                               "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+                               "POST /small HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc";
+    static const char odd[] = "\r\n\0 :;,\t0f/?%\x7f\xff";
+    uint32_t          seed = 1;
+    for (int i = 0; i < 1500; i++) {
+        char   bytes[sizeof(good)];
+        size_t len = sizeof(good) - 1;
+        memcpy(bytes, good, sizeof(good));
+        for (uint32_t n = chance(&seed, 4) + 1; n > 0; n--)
+            bytes[chance(&seed, (uint32_t)len)] = odd[chance(&seed, sizeof(odd) - 1)];
+        if (chance(&seed, 4) == 0) len = chance(&seed, (uint32_t)len);
+        client_open(&client, &probe);
+        client_try_send(&client, bytes, len);
+        shutdown(client.fd, SHUT_WR);
+        while (client_fill(&client))
+            client.len = 0;
+        client_close(&client);
+    }
+    ask(&probe, "GET /hello HTTP/1.1\r\n" HOST "\r\n", &response);
+    assert_string_equal(response.body_text, "hello");
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, serve, serve_end)
 
 int main(void)
@@ -294,6 +337,8 @@ int main(void)
         T(folded_and_nameless_headers_are_refused),
         T(host_is_there_exactly_once),
         T(malformed_chunks_end_the_connection),
+        cmocka_unit_test_setup_teardown(mutated_requests_leave_the_server_whole, serve_impatiently,
+                                        serve_end),
         T(body_ends_where_the_next_request_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

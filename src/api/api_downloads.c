@@ -1,0 +1,88 @@
+#include "api/api.h"
+#include "api/byte_range.h"
+#include "api/render.h"
+
+/* One of the tags in If-None-Match, or "*"; weak comparison, as for GET. */
+static bool matches_etag(struct str header, struct str etag)
+{
+    struct str one;
+    while (str_cut(&header, ',', &one)) {
+        one = str_trim(one);
+        if (str_starts_with(one, STR("W/"))) one = str_skip(one, 2);
+        if (str_eq(one, etag) || str_eq(one, STR("*"))) return true;
+    }
+    return false;
+}
+
+static void file_headers(struct call *call, struct reply *reply, const struct delivered_file *file,
+                         struct str etag)
+{
+    reply->content_type = str_of(media_type_name(file->media_type));
+    reply_header(reply, "ETag", etag);
+    reply_header(reply, "Accept-Ranges", STR("bytes"));
+    reply_header(reply, "Cache-Control", STR("private, max-age=604800, immutable"));
+    reply_header(reply, "X-Content-Type-Options", STR("nosniff"));
+    reply_header(
+        reply, "Content-Disposition",
+        str_format(call->arena, "attachment; filename=\"%s\"", file_name(file, call->arena).data));
+}
+
+/* Choose what of the file to send, and say so. */
+static enum err choose_range(struct call *call, const struct request *request, struct reply *reply,
+                             struct str etag, int64_t size)
+{
+    struct str range = request_text(request, "Range"), if_range = request_text(request, "If-Range");
+    if (if_range.data && !str_eq(if_range, etag)) range = STR_NONE;
+    switch (byte_range_parse(range, size, &reply->file_offset, &reply->file_length)) {
+    case RANGE_WHOLE: return ERR_OK;
+    case RANGE_PART:
+        reply->status = 206;
+        reply_header(reply, "Content-Range",
+                     str_format(call->arena, "bytes %lld-%lld/%lld", (long long)reply->file_offset,
+                                (long long)(reply->file_offset + reply->file_length - 1),
+                                (long long)size));
+        return ERR_OK;
+    case RANGE_UNSATISFIABLE: break;
+    }
+    http_reply_header(request->http, "Content-Range",
+                      str_format(call->arena, "bytes */%lld", (long long)size));
+    return FAIL(&call->error, ERR_RANGE, "range_unsatisfiable", "the file has %lld bytes",
+                (long long)size);
+}
+
+static enum err send_file(struct call *call, const struct request *request, struct reply *reply,
+                          const struct delivered_file *file)
+{
+    struct str etag = str_format(call->arena, "\"%.*s\"", STR_ARG(file->sha256));
+    file_headers(call, reply, file, etag);
+    if (matches_etag(request_text(request, "If-None-Match"), etag)) {
+        reply->status = 304;
+        return ERR_OK;
+    }
+    int64_t  size;
+    int      fd;
+    enum err e = blob_open(request->api->blobs, file->blob, &call->error, &fd, &size);
+    if (e) return FAIL(&call->error, ERR_INTERNAL, "blob_missing", "%s", file->id.text);
+    reply->file_fd = fd; /* the reply closes it, whatever happens */
+    return choose_range(call, request, reply, etag, size);
+}
+
+static enum err download_file(struct call *call, const struct request *request, struct reply *reply)
+{
+    struct str id_text = request_path(request, "file_id");
+    struct id  id;
+    if (!id_parse(id_text, ID_FILE, &id))
+        return FAIL(&call->error, ERR_NOT_FOUND, "file", "no such file");
+    enum err e = file_check_link(call, id_text, request_text(request, "expires"),
+                                 request_text(request, "key"), request_text(request, "signature"));
+    if (e) return e;
+    struct delivered_file file;
+    e = file_get_any(call, &id, &file);
+    if (e) return e;
+    return send_file(call, request, reply, &file);
+}
+
+const struct binding downloads_bindings[] = {
+    { .operation_id = "downloadFile", .handle = download_file },
+    { 0 },
+};

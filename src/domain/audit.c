@@ -1,0 +1,265 @@
+#include "domain/audit.h"
+
+enum { BREACHES_PER_CHECK_MAX = 100 };
+
+/* Each check is a query whose rows are breaches: a subject and what is wrong with it. The numbers
+ * are those of the invariants in docs/money.md. */
+struct check {
+    const char *name;
+    struct stmt *(*query)(struct db *db);
+};
+
+/* 1: every transfer is one of the kinds, booked between its two accounts. */
+static struct stmt *transfers_are_booked_right(struct db *db)
+{
+    return db_query(
+        db, "SELECT id, kind || ' from ' || debit || ' to ' || credit FROM transfers WHERE NOT ("
+            " (kind = 'purchase' AND debit = 'external' AND credit = 'available') OR"
+            " (kind IN ('bonus', 'free_tier') AND debit = 'promotions' AND credit = 'available') OR"
+            " (kind = 'deduction' AND debit = 'available' AND credit = 'escrow') OR"
+            " (kind = 'refund' AND debit = 'escrow' AND credit = 'available') OR"
+            " (kind = 'expiration' AND debit = 'available' AND credit = 'promotions') OR"
+            " (kind = 'payout' AND debit = 'escrow' AND credit = 'worker') OR"
+            " (kind = 'fee' AND debit = 'escrow' AND credit = 'platform'))");
+}
+
+/* 1: over all accounts, what left one entered another. */
+static struct stmt *postings_sum_to_zero(struct db *db)
+{
+    return db_query(
+        db, "SELECT 'ledger', 'postings sum to ' || CAST(sum(cents) AS TEXT) FROM ("
+            " SELECT amount_cents AS cents FROM transfers WHERE credit IN ('available', 'escrow',"
+            " 'worker', 'platform', 'promotions', 'external') UNION ALL"
+            " SELECT -amount_cents FROM transfers WHERE debit IN ('available', 'escrow',"
+            " 'worker', 'platform', 'promotions', 'external')) AS legs HAVING sum(cents) <> 0");
+}
+
+/* 2: running balances chain. */
+static struct stmt *running_balances_chain(struct db *db)
+{
+    return db_query(
+        db, "SELECT id, 'expected ' || CAST(before + change AS TEXT) || ', found ' ||"
+            " CAST(running_balance_cents AS TEXT) FROM (SELECT id, running_balance_cents,"
+            " CASE WHEN credit = 'available' THEN amount_cents ELSE -amount_cents END AS change,"
+            " coalesce(lag(running_balance_cents) OVER (PARTITION BY org_id, environment"
+            " ORDER BY id), 0) AS before FROM transfers"
+            " WHERE debit = 'available' OR credit = 'available') AS chain"
+            " WHERE before + change <> running_balance_cents OR running_balance_cents IS NULL");
+}
+
+/* 2: and end at the balance. */
+static struct stmt *balances_match_transfers(struct db *db)
+{
+    return db_query(
+        db, "SELECT b.org_id, 'balance ' || CAST(b.balance_cents AS TEXT) || ', transfers ' ||"
+            " CAST(t.cents AS TEXT) FROM balances b LEFT JOIN (SELECT org_id, environment,"
+            " sum(CASE WHEN credit = 'available' THEN amount_cents WHEN debit = 'available'"
+            " THEN -amount_cents ELSE 0 END) AS cents FROM transfers GROUP BY org_id, environment)"
+            " AS t ON t.org_id = b.org_id AND t.environment = b.environment"
+            " WHERE b.balance_cents <> coalesce(t.cents, 0)");
+}
+
+/* 3: never below zero, at any prefix. */
+static struct stmt *available_never_negative(struct db *db)
+{
+    return db_query(db, "SELECT id, 'running balance ' || CAST(running_balance_cents AS TEXT)"
+                        " FROM transfers WHERE running_balance_cents < 0 UNION ALL"
+                        " SELECT org_id, 'balance ' || CAST(balance_cents AS TEXT) FROM balances"
+                        " WHERE balance_cents < 0 OR held_cents < 0");
+}
+
+/* 4: a job's escrow is what its state says it must be. */
+static struct stmt *escrow_matches_jobs(struct db *db)
+{
+    return db_query(
+        db, "SELECT id, status || ' with ' || CAST(escrow_cents AS TEXT) || ' in escrow' FROM jobs"
+            " WHERE escrow_cents <> price_cents * CASE status"
+            " WHEN 'completed' THEN 0 WHEN 'cancelled' THEN files_pending"
+            " ELSE files_needed - files_approved END");
+}
+
+/* 4: and what the transfers left in it. */
+static struct stmt *escrow_matches_transfers(struct db *db)
+{
+    return db_query(
+        db, "SELECT j.id, 'escrow ' || CAST(j.escrow_cents AS TEXT) || ', transfers ' ||"
+            " CAST(coalesce(t.cents, 0) AS TEXT) FROM jobs j LEFT JOIN (SELECT job_id,"
+            " sum(CASE WHEN credit = 'escrow' THEN amount_cents WHEN debit = 'escrow'"
+            " THEN -amount_cents ELSE 0 END) AS cents FROM transfers WHERE job_id IS NOT NULL"
+            " GROUP BY job_id) AS t ON t.job_id = j.id"
+            " WHERE j.escrow_cents <> coalesce(t.cents, 0)");
+}
+
+/* 4: an organisation's held credit is the sum of its jobs'. */
+static struct stmt *held_matches_escrow(struct db *db)
+{
+    return db_query(
+        db, "SELECT b.org_id, 'held ' || CAST(b.held_cents AS TEXT) || ', escrow ' ||"
+            " CAST(coalesce(j.cents, 0) AS TEXT) FROM balances b LEFT JOIN (SELECT org_id,"
+            " environment, sum(escrow_cents) AS cents FROM jobs GROUP BY org_id, environment) AS j"
+            " ON j.org_id = b.org_id AND j.environment = b.environment"
+            " WHERE b.held_cents <> coalesce(j.cents, 0)");
+}
+
+/* 5: payout and fee of an approved submission make up its price. */
+static struct stmt *payout_and_fee_make_price(struct db *db)
+{
+    return db_query(db,
+                    "SELECT s.id, 'paid ' || CAST(coalesce(t.cents, 0) AS TEXT) || ' of ' ||"
+                    " CAST(j.price_cents AS TEXT) FROM submissions s JOIN jobs j ON j.id = s.job_id"
+                    " LEFT JOIN (SELECT submission_id, sum(amount_cents) AS cents FROM transfers"
+                    " WHERE kind IN ('payout', 'fee') GROUP BY submission_id) AS t"
+                    " ON t.submission_id = s.id"
+                    " WHERE s.status = 'approved' AND coalesce(t.cents, 0) <> j.price_cents");
+}
+
+/* 6: approved exactly once, nothing else paid. */
+static struct stmt *paid_exactly_when_approved(struct db *db)
+{
+    return db_query(db,
+                    "SELECT s.id, s.status || ' with ' || CAST(count(p.id) AS TEXT) || ' payouts'"
+                    " FROM submissions s LEFT JOIN payouts p ON p.submission_id = s.id"
+                    " GROUP BY s.id, s.status HAVING count(p.id) <>"
+                    " CASE s.status WHEN 'approved' THEN 1 ELSE 0 END UNION ALL"
+                    " SELECT t.id, t.kind || ' without an approved submission' FROM transfers t"
+                    " LEFT JOIN submissions s ON s.id = t.submission_id AND s.status = 'approved'"
+                    " WHERE t.kind IN ('payout', 'fee') AND s.id IS NULL");
+}
+
+/* 6: counters of a job are what its rows say, and never above what it needs. */
+static struct stmt *job_counters_match_rows(struct db *db)
+{
+    return db_query(
+        db,
+        "SELECT j.id, 'counters ' || CAST(j.files_approved AS TEXT) || '/' ||"
+        " CAST(j.files_pending AS TEXT) || '/' || CAST(j.slots_reserved AS TEXT) || ', rows ' ||"
+        " CAST(coalesce(s.approved, 0) AS TEXT) || '/' || CAST(coalesce(s.pending, 0) AS TEXT)"
+        " || '/' || CAST(coalesce(r.held, 0) AS TEXT) FROM jobs j LEFT JOIN (SELECT job_id,"
+        " sum(CASE status WHEN 'approved' THEN 1 ELSE 0 END) AS approved,"
+        " sum(CASE status WHEN 'pending_score' THEN 1 ELSE 0 END) AS pending"
+        " FROM submissions GROUP BY job_id) AS s ON s.job_id = j.id LEFT JOIN (SELECT job_id,"
+        " count(*) AS held FROM reservations WHERE state = 'held' GROUP BY job_id) AS r"
+        " ON r.job_id = j.id WHERE j.files_approved <> coalesce(s.approved, 0)"
+        " OR j.files_pending <> coalesce(s.pending, 0)"
+        " OR j.slots_reserved <> coalesce(r.held, 0)"
+        " OR j.files_approved + j.files_pending + j.slots_reserved > j.files_needed"
+        " OR (j.status = 'completed') <> (j.files_approved = j.files_needed"
+        " AND j.status <> 'cancelled')");
+}
+
+/* 6: an approved submission has its file, and only it. */
+static struct stmt *files_match_submissions(struct db *db)
+{
+    return db_query(db,
+                    "SELECT s.id, s.status || ' and its file' FROM submissions s LEFT JOIN files f"
+                    " ON f.submission_id = s.id WHERE (s.status = 'approved') <> (f.id IS NOT NULL)"
+                    " OR (f.id IS NOT NULL AND (f.id <> s.file_id OR f.sha256 <> s.sha256"
+                    " OR f.job_id <> s.job_id OR f.org_id <> s.org_id))");
+}
+
+/* 6: a worker's balance is what was paid to him. */
+static struct stmt *worker_balances_match_payouts(struct db *db)
+{
+    return db_query(
+        db, "SELECT w.id, 'balance ' || CAST(w.balance_cents AS TEXT) || ', payouts ' ||"
+            " CAST(coalesce(p.cents, 0) AS TEXT) FROM workers w LEFT JOIN (SELECT worker_id,"
+            " sum(amount_cents) AS cents FROM payouts GROUP BY worker_id) AS p"
+            " ON p.worker_id = w.id WHERE w.balance_cents <> coalesce(p.cents, 0)");
+}
+
+/* 8: the lots hold what the balance says. */
+static struct stmt *lots_match_balances(struct db *db)
+{
+    return db_query(
+        db, "SELECT b.org_id, 'balance ' || CAST(b.balance_cents AS TEXT) || ', lots ' ||"
+            " CAST(coalesce(l.cents, 0) AS TEXT) FROM balances b LEFT JOIN (SELECT org_id,"
+            " environment, sum(remaining_cents) AS cents FROM lots GROUP BY org_id, environment)"
+            " AS l ON l.org_id = b.org_id AND l.environment = b.environment"
+            " WHERE b.balance_cents <> coalesce(l.cents, 0)");
+}
+
+/* 8: and a job's parts what its escrow says. */
+static struct stmt *job_parts_match_escrow(struct db *db)
+{
+    return db_query(db,
+                    "SELECT j.id, 'escrow ' || CAST(j.escrow_cents AS TEXT) || ', parts ' ||"
+                    " CAST(coalesce(p.cents, 0) AS TEXT) FROM jobs j LEFT JOIN (SELECT job_id,"
+                    " sum(cents) AS cents FROM job_lots GROUP BY job_id) AS p ON p.job_id = j.id"
+                    " WHERE j.escrow_cents <> coalesce(p.cents, 0)");
+}
+
+/* 8: no more expires than was given. */
+static struct stmt *expirations_within_grants(struct db *db)
+{
+    return db_query(
+        db, "SELECT org_id, 'expired more than was given' FROM transfers"
+            " GROUP BY org_id, environment HAVING sum(CASE kind WHEN 'expiration' THEN amount_cents"
+            " ELSE 0 END) > sum(CASE WHEN kind IN ('purchase', 'bonus', 'free_tier')"
+            " THEN amount_cents ELSE 0 END)"
+            " UNION ALL SELECT id, 'lot out of bounds' FROM lots WHERE remaining_cents < 0"
+            " OR remaining_cents > granted_cents");
+}
+
+static const struct check checks[] = {
+    { "transfers_are_booked_right", transfers_are_booked_right },
+    { "postings_sum_to_zero", postings_sum_to_zero },
+    { "running_balances_chain", running_balances_chain },
+    { "balances_match_transfers", balances_match_transfers },
+    { "available_never_negative", available_never_negative },
+    { "escrow_matches_jobs", escrow_matches_jobs },
+    { "escrow_matches_transfers", escrow_matches_transfers },
+    { "held_matches_escrow", held_matches_escrow },
+    { "payout_and_fee_make_price", payout_and_fee_make_price },
+    { "paid_exactly_when_approved", paid_exactly_when_approved },
+    { "job_counters_match_rows", job_counters_match_rows },
+    { "files_match_submissions", files_match_submissions },
+    { "worker_balances_match_payouts", worker_balances_match_payouts },
+    { "lots_match_balances", lots_match_balances },
+    { "job_parts_match_escrow", job_parts_match_escrow },
+    { "expirations_within_grants", expirations_within_grants },
+};
+
+static void breach(struct audit_report *report, const char *check, struct str subject,
+                   struct str detail)
+{
+    report->breaches_count++;
+    report->on_breach(report->context, check, subject, detail);
+}
+
+static enum err run_check(struct call *call, struct audit_report *report, const struct check *check)
+{
+    struct stmt *q = check->query(call->db);
+    for (int i = 0; i < BREACHES_PER_CHECK_MAX && stmt_step(q); i++)
+        breach(report, check->name, column_text(q, 0, call->arena), column_text(q, 1, call->arena));
+    report->checks_count++;
+    return stmt_end(q, &call->error);
+}
+
+enum err audit_store(struct call *call, struct audit_report *report)
+{
+    for (size_t i = 0; i < COUNT_OF(checks); i++) {
+        enum err e = run_check(call, report, &checks[i]);
+        if (e) return e;
+    }
+    return ERR_OK;
+}
+
+enum err audit_files(struct call *call, struct audit_report *report, bool with_hashes,
+                     enum err (*has_bytes)(void *context, struct str blob, int64_t size_bytes,
+                                           struct str sha256),
+                     void *context)
+{
+    /* tenant: the operator's audit reads every organisation */
+    struct stmt *q = db_query(call->db, "SELECT id, blob, size_bytes, sha256 FROM files");
+    while (stmt_step(q)) {
+        struct arena_mark mark = arena_mark(call->arena);
+        struct str        sha256 = with_hashes ? column_text(q, 3, call->arena) : STR_NONE;
+        struct str        blob = column_text(q, 1, call->arena);
+        if (has_bytes(context, blob, column_int(q, 2), sha256))
+            breach(report, "files_have_their_bytes", column_text(q, 0, call->arena),
+                   str_format(call->arena, "blob %.*s is missing or differs", STR_ARG(blob)));
+        arena_rewind(call->arena, mark);
+    }
+    report->checks_count++;
+    return stmt_end(q, &call->error);
+}

@@ -1,0 +1,249 @@
+#include "main/app.h"
+
+#include "api/api.h"
+#include "api/upload_table.h"
+#include "base/log.h"
+#include "platform/disk.h"
+#include "platform/embedded.h"
+#include "runner/runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { IO_THREADS = 6, DESCRIPTORS_RESERVED = 256 };
+
+/* In the order they are started; app_stop goes backwards. A NULL was not started. */
+struct app {
+    struct store             store;
+    int                      lock_fd;
+    struct media_zygote     *zygote;
+    const struct contract   *contract;
+    const struct blob_store *blobs;
+    struct db_readers       *readers;
+    struct writer           *writer;
+    struct io_pool          *io_pool;
+    struct meter            *meter;
+    struct upload_table     *uploads;
+    struct api               api;
+    struct runners          *runners;
+    struct http_server      *http;
+    struct str               url;
+};
+
+/* One server a data directory; the kernel drops the lock with the process. */
+static enum err lock_directory(struct app *app, struct error *error)
+{
+    struct str path =
+        str_format(&app->store.arena, "%.*s/lock", STR_ARG(app->store.config.data_dir));
+    app->lock_fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (app->lock_fd < 0) return disk_fail(error, "open", path.data);
+    if (flock(app->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return FAIL(error, ERR_CONFLICT, "data_dir_in_use", "another server uses %.*s",
+                    STR_ARG(app->store.config.data_dir));
+    return ERR_OK;
+}
+
+static struct str embedded_contract(void)
+{
+    for (const struct embedded_file *file = embedded_files; file->name; file++)
+        if (strcmp(file->name, "openapi.json") == 0)
+            return (struct str){ file->data, file->size_bytes };
+    CHECK(!"openapi.json is compiled in");
+    return STR_NONE;
+}
+
+/* Connections are planned by the descriptors there are. */
+static void fit_to_descriptors(struct config *config)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur == RLIM_INFINITY) return;
+    /* A connection may hold its socket and a file. */
+    int64_t affordable = ((int64_t)limit.rlim_cur - DESCRIPTORS_RESERVED) / 2;
+    if (affordable < 8) affordable = 8;
+    if (config->connections_max > affordable) config->connections_max = affordable;
+}
+
+static enum err start_store(struct app *app, struct error *error)
+{
+    struct db *db;
+    enum err   e = db_open(app->store.database_url, DB_WRITE, error, &db);
+    if (e) return e;
+    app->writer = writer_start(db);
+    app->readers = db_readers_open(app->store.database_url);
+    return blob_store_open(app->store.config.data_dir, &app->store.arena, error, &app->blobs);
+}
+
+static void on_tasks_added(void *context)
+{
+    struct app *app = context;
+    if (app->runners) runners_wake(app->runners);
+}
+
+static void on_run_due(void *context, int64_t wait_ms)
+{
+    struct app *app = context;
+    if (app->runners) runners_run_due(app->runners, wait_ms);
+}
+
+static enum err start_api(struct app *app, struct error *error)
+{
+    struct store *store = &app->store;
+    struct str    text = embedded_contract();
+    enum err      e = contract_compile(&store->arena, text, error, &app->contract);
+    if (e) return e;
+    app->io_pool = io_pool_start(IO_THREADS);
+    app->meter = meter_start();
+    app->uploads = upload_table_start(&app->api);
+    app->api = (struct api){
+        .config = &store->config,
+        .keyring = store->keyring,
+        .world = &store->world,
+        .contract = app->contract,
+        .contract_text = text,
+        .readers = app->readers,
+        .writer = app->writer,
+        .io_pool = app->io_pool,
+        .blobs = app->blobs,
+        .meter = app->meter,
+        .uploads = app->uploads,
+        .tasks_added = on_tasks_added,
+        .run_due = on_run_due,
+        .runner_context = app,
+    };
+    return api_bind(&app->api, error);
+}
+
+static void start_runners(struct app *app)
+{
+    struct runner_services services = {
+        .config = &app->store.config,
+        .keyring = app->store.keyring,
+        .world = &app->store.world,
+        .readers = app->readers,
+        .writer = app->writer,
+        .blobs = app->blobs,
+        .zygote = app->zygote,
+        .meter = app->meter,
+        .uploads_context = &app->api,
+        .sweep_uploads = upload_sweep,
+    };
+    if (app->store.config.tasks) app->runners = runners_start(&services);
+}
+
+static void learn_url(struct app *app)
+{
+    struct config *config = &app->store.config;
+    bool           is_v6 = memchr(config->listen_address.data, ':', config->listen_address.len);
+    app->url =
+        str_format(&app->store.arena, "%s://%s%.*s%s:%d", config->tls_cert.len ? "https" : "http",
+                   is_v6 ? "[" : "", STR_ARG(config->listen_address), is_v6 ? "]" : "",
+                   http_server_port(app->http));
+    if (config->public_url.len == 0) config->public_url = app->url;
+}
+
+/* A fixed port is known before the first request can come; a free one only after it is bound. */
+static void guess_public_url(struct app *app)
+{
+    struct config *config = &app->store.config;
+    if (config->public_url.len || config->listen_port == 0) return;
+    config->public_url =
+        str_format(&app->store.arena, "%s://%.*s", config->tls_cert.len ? "https" : "http",
+                   STR_ARG(config->listen));
+}
+
+static enum err start_http(struct app *app, struct error *error)
+{
+    const struct config       *config = &app->store.config;
+    struct arena              *arena = &app->store.arena;
+    struct http_server_options options = {
+        .address = config->listen_address,
+        .port = (int)config->listen_port,
+        .threads_count = (int)config->http_threads,
+        .connections_max = (int)config->connections_max,
+        .connections_per_address_max = (int)config->connections_per_address_max,
+        .idle_ms_max = config->idle_timeout_ms,
+        .headers_ms_max = config->idle_timeout_ms,
+        .body_bytes_per_s_min = 1,
+        .tls_cert_path = config->tls_cert.len ? str_c(arena, config->tls_cert) : NULL,
+        .tls_key_path = config->tls_key.len ? str_c(arena, config->tls_key) : NULL,
+    };
+    struct http_app http_app = api_http_app(&app->api);
+    return http_server_start(&options, &http_app, error, &app->http);
+}
+
+static enum err start_all(struct app *app, struct error *error)
+{
+    enum err e = lock_directory(app, error);
+    if (e) return e;
+    fit_to_descriptors(&app->store.config);
+    e = media_zygote_start(error, &app->zygote);
+    if (e) return e;
+    e = start_store(app, error);
+    if (e) return e;
+    e = start_api(app, error);
+    if (e) return e;
+    start_runners(app);
+    guess_public_url(app);
+    e = start_http(app, error);
+    if (e) return e;
+    learn_url(app);
+    return ERR_OK;
+}
+
+enum err app_start(const struct config *config, struct error *error, struct app **ret_app)
+{
+    struct app *app = calloc(1, sizeof(*app));
+    CHECK(app != NULL);
+    app->lock_fd = -1;
+    enum err e = store_open(&app->store, config, error);
+    if (e) {
+        free(app);
+        return e;
+    }
+    e = start_all(app, error);
+    if (e) {
+        app_stop(app);
+        return e;
+    }
+    *ret_app = app;
+    return ERR_OK;
+}
+
+void app_stop(struct app *app)
+{
+    if (app == NULL) return;
+    if (app->http) http_server_stop(app->http, app->store.config.drain_timeout_ms);
+    runners_stop(app->runners);
+    io_pool_stop(app->io_pool);
+    meter_stop(app->meter);
+    db_readers_close(app->readers);
+    if (app->writer) writer_stop(app->writer);
+    upload_table_stop(app->uploads); /* the writer may have been renewing for it */
+    if (app->zygote) media_zygote_stop(app->zygote);
+    fd_close(&app->lock_fd);
+    store_close(&app->store);
+    free(app);
+}
+
+struct store *app_store(struct app *app)
+{
+    return &app->store;
+}
+
+int app_port(const struct app *app)
+{
+    return http_server_port(app->http);
+}
+
+struct str app_url(const struct app *app)
+{
+    return app->url;
+}

@@ -1,0 +1,121 @@
+#include "main/store.h"
+#include "domain/clock.h"
+#include "platform/db_migrate.h"
+#include "platform/disk.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { STORE_ARENA_BYTES_MAX = 64 << 20 };
+
+static const struct actor operator_actor = { .kind = ACTOR_OPERATOR };
+
+/* Files made here must belong to whoever runs the server: root steps down to the owner first. */
+static enum err become_owner(const char *data_dir, struct error *error)
+{
+    struct stat info;
+    if (stat(data_dir, &info) != 0)
+        return FAIL(error, ERR_UNAVAILABLE, "data_dir", "%s: %s", data_dir, strerror(errno));
+    if (info.st_uid == geteuid()) return ERR_OK;
+    if (geteuid() != 0)
+        return FAIL(error, ERR_UNAVAILABLE, "data_dir", "%s belongs to another user", data_dir);
+    if (setgroups(0, NULL) != 0 || setresgid(info.st_gid, info.st_gid, info.st_gid) != 0 ||
+        setresuid(info.st_uid, info.st_uid, info.st_uid) != 0)
+        return FAIL(error, ERR_UNAVAILABLE, "data_dir", "cannot become the owner of %s: %s",
+                    data_dir, strerror(errno));
+    return ERR_OK;
+}
+
+static enum err open_directory(struct store *store, struct error *error)
+{
+    const char *data_dir = str_c(&store->arena, store->config.data_dir);
+    enum err    e = disk_make_directories(data_dir, error);
+    if (e) return e;
+    return become_owner(data_dir, error);
+}
+
+static struct str path_in(struct store *store, const char *name)
+{
+    return str_format(&store->arena, "%.*s/%s", STR_ARG(store->config.data_dir), name);
+}
+
+/* A store with a past must have its key: a new one would lock everybody out. */
+static enum err open_keyring(struct store *store, struct error *error)
+{
+    struct str store_path = path_in(store, "store.db");
+    bool       is_new = access(store_path.data, F_OK) != 0;
+    return keyring_open(path_in(store, "server.key").data, is_new, &store->arena, error,
+                        &store->keyring);
+}
+
+static enum err migrate(struct store *store, struct error *error)
+{
+    struct db *db;
+    enum err   e = db_open(store->database_url, DB_WRITE, error, &db);
+    if (e) return e;
+    e = db_migrate(db, world_now_ms(&store->world), error, NULL);
+    int64_t offset_ms = 0;
+    if (e == ERR_OK) e = clock_load_offset(db, error, &offset_ms);
+    if (e == ERR_OK) world_advance_ms(&store->world, offset_ms);
+    db_close(db);
+    return e;
+}
+
+enum err store_open(struct store *store, const struct config *config, struct error *error)
+{
+    *store = (struct store){ .config = *config };
+    arena_init(&store->arena, STORE_ARENA_BYTES_MAX);
+    store->database_url =
+        config->database.len
+            ? str_c(&store->arena, config->database)
+            : str_format(&store->arena, "sqlite:%.*s/store.db", STR_ARG(config->data_dir)).data;
+    enum err e = open_directory(store, error);
+    if (e == ERR_OK) e = open_keyring(store, error);
+    if (e == ERR_OK) e = migrate(store, error);
+    if (e) store_close(store);
+    return e;
+}
+
+void store_close(struct store *store)
+{
+    arena_deinit(&store->arena);
+}
+
+static enum err run_on(struct store *store, struct call *call, enum db_mode mode,
+                       enum err (*run)(struct call *call, void *argument), void *argument)
+{
+    struct db *db;
+    *call = (struct call){
+        .arena = &store->arena,
+        .config = &store->config,
+        .keyring = store->keyring,
+    };
+    enum err e = db_open(store->database_url, mode, &call->error, &db);
+    if (e) return e;
+    e = db_begin(db, &call->error);
+    if (e == ERR_OK) {
+        call_begin(call, db, world_now_ms(&store->world), &operator_actor);
+        e = run(call, argument);
+        if (e == ERR_OK && mode == DB_WRITE)
+            e = db_commit(db, &call->error);
+        else
+            db_rollback(db);
+    }
+    db_close(db);
+    return e;
+}
+
+enum err store_commit(struct store *store, struct call                         *call,
+                      enum err (*run)(struct call *call, void *argument), void *argument)
+{
+    return run_on(store, call, DB_WRITE, run, argument);
+}
+
+enum err store_read(struct store *store, struct call                         *call,
+                    enum err (*run)(struct call *call, void *argument), void *argument)
+{
+    return run_on(store, call, DB_READ, run, argument);
+}

@@ -1,0 +1,267 @@
+#include "runner/runner.h"
+
+#include "base/log.h"
+#include "base/num.h"
+#include "base/time_text.h"
+#include "runner/runner_call.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { RUNNER_THREADS_MAX = 64 + 2, RUNNER_ARENA_BYTES_MAX = 4 << 20 };
+static const int64_t IDLE_MS_MAX = 60 * 1000;
+
+/* What a kind of task needs to be run. */
+static const struct {
+    task_fn    *run;
+    const char *failure_event;
+} kinds[TASK_KIND__COUNT] = {
+    [TASK_SCORE] = { score_task, "score_postponed" },
+    [TASK_DELIVER] = { deliver_task, "delivery_postponed" },
+};
+
+struct runner_thread {
+    struct runners *runners;
+    enum task_kind  kind;
+    pthread_t       thread;
+};
+
+struct runners {
+    struct runner_services services;
+    pthread_mutex_t        lock;
+    pthread_cond_t         woken;    /* tasks were added, the clock moved, or stop */
+    pthread_cond_t         advanced; /* a task ended */
+    int64_t                wakes_count;
+    int                    busy_count;
+    bool                   is_stopping;
+    int                    threads_count; /* of tasks; the sweeper is one more */
+    struct runner_thread   threads[RUNNER_THREADS_MAX];
+    pthread_t              sweeper;
+};
+
+/* --- one task -----------------------------------------------------------------------------------
+ */
+
+struct due {
+    enum task_kind kind;
+    int64_t        due_ms;
+};
+
+static enum err read_due(struct call *call, void *argument)
+{
+    struct due *due = argument;
+    return task_next_due(call, due->kind, &due->due_ms);
+}
+
+/* When the next task of a kind is due; far away when none is, or the store cannot say. */
+static int64_t next_due_ms(const struct runner_services *services, enum task_kind kind)
+{
+    struct arena arena;
+    struct call  call;
+    struct due   due = { .kind = kind };
+    arena_init(&arena, RUNNER_ARENA_BYTES_MAX);
+    runner_call_init(services, &arena, &call);
+    enum err e = runner_read(services, &call, read_due, &due);
+    arena_deinit(&arena);
+    return e || due.due_ms == 0 ? INT64_MAX : due.due_ms;
+}
+
+struct claim {
+    enum task_kind kind;
+    int64_t        lease_ms;
+    struct task    task;
+};
+
+static enum err run_claim(struct call *call, void *argument)
+{
+    struct claim *claim = argument;
+    return task_claim(call, claim->kind, claim->lease_ms, &claim->task);
+}
+
+static enum err run_fail(struct call *call, void *argument)
+{
+    const struct claim *claim = argument;
+    return task_fail(call, &claim->task, kinds[claim->kind].failure_event);
+}
+
+static void log_failure(const char *event, const struct task *task, const struct error *error)
+{
+    struct log_line line;
+    log_begin(&line, LOG_WARNING, event);
+    log_text(&line, "task", id_str(&task->id));
+    log_text(&line, "subject", id_str(&task->subject_id));
+    log_int(&line, "failures", task->failures_count + 1);
+    log_error(&line, error);
+    log_end(&line);
+}
+
+/* Claim and do one due task; false when there was none to claim. */
+static bool run_one(const struct runner_services *services, enum task_kind kind)
+{
+    struct arena arena;
+    struct call  call;
+    struct claim claim = {
+        .kind = kind,
+        .lease_ms = kind == TASK_SCORE ? score_lease_ms(services->config) : DELIVER_LEASE_MS,
+    };
+    arena_init(&arena, RUNNER_ARENA_BYTES_MAX);
+    runner_call_init(services, &arena, &call);
+    bool is_claimed = runner_commit(services, &call, run_claim, &claim) == ERR_OK;
+    if (is_claimed && kinds[kind].run(services, &claim.task, &call)) {
+        log_failure(kinds[kind].failure_event, &claim.task, &call.error);
+        if (runner_commit(services, &call, run_fail, &claim))
+            log_failure("task_stays_leased", &claim.task, &call.error);
+    }
+    arena_deinit(&arena);
+    return is_claimed;
+}
+
+/* --- threads ------------------------------------------------------------------------------------
+ */
+
+/* The lock is held. Wait for a wake since seen_wakes, or for so long. */
+static void wait_woken(struct runners *runners, int64_t seen_wakes, int64_t wait_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    int64_t ns = until.tv_nsec + wait_ms % MS_PER_SECOND * 1000000;
+    until.tv_sec += wait_ms / MS_PER_SECOND + ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    int result = 0;
+    while (runners->wakes_count == seen_wakes && !runners->is_stopping && result != ETIMEDOUT)
+        result = pthread_cond_timedwait(&runners->woken, &runners->lock, &until);
+}
+
+/* Do what is due; returns how long nothing will be, by the world's clock. */
+static int64_t run_due_tasks(struct runners *runners, enum task_kind kind)
+{
+    const struct runner_services *services = &runners->services;
+    for (;;) {
+        int64_t due_ms = next_due_ms(services, kind), now_ms = world_now_ms(services->world);
+        if (due_ms > now_ms) return num_clamp(due_ms - now_ms, 1, IDLE_MS_MAX);
+        if (!run_one(services, kind)) return MS_PER_SECOND;
+        pthread_mutex_lock(&runners->lock);
+        bool is_stopping = runners->is_stopping;
+        pthread_cond_broadcast(&runners->advanced);
+        pthread_mutex_unlock(&runners->lock);
+        if (is_stopping) return 0;
+    }
+}
+
+static void *work(void *argument)
+{
+    struct runner_thread *self = argument;
+    struct runners       *runners = self->runners;
+    pthread_mutex_lock(&runners->lock);
+    while (!runners->is_stopping) {
+        int64_t seen_wakes = runners->wakes_count;
+        runners->busy_count++;
+        pthread_mutex_unlock(&runners->lock);
+        int64_t wait_ms = run_due_tasks(runners, self->kind);
+        pthread_mutex_lock(&runners->lock);
+        runners->busy_count--;
+        pthread_cond_broadcast(&runners->advanced);
+        wait_woken(runners, seen_wakes, wait_ms);
+    }
+    pthread_mutex_unlock(&runners->lock);
+    return NULL;
+}
+
+static void *sweep(void *argument)
+{
+    struct runners *runners = argument;
+    pthread_mutex_lock(&runners->lock);
+    while (!runners->is_stopping) {
+        pthread_mutex_unlock(&runners->lock);
+        sweep_run(&runners->services);
+        pthread_mutex_lock(&runners->lock);
+        /* Only time and stop end the wait: a wake is for tasks. */
+        int64_t until_us = world_monotonic_us() + SWEEP_EVERY_MS * 1000;
+        int64_t left_ms;
+        while (!runners->is_stopping && (left_ms = (until_us - world_monotonic_us()) / 1000) > 0)
+            wait_woken(runners, runners->wakes_count, left_ms);
+    }
+    pthread_mutex_unlock(&runners->lock);
+    return NULL;
+}
+
+static void start_thread(struct runners *runners, enum task_kind kind)
+{
+    CHECK(runners->threads_count < RUNNER_THREADS_MAX);
+    struct runner_thread *thread = &runners->threads[runners->threads_count++];
+    *thread = (struct runner_thread){ .runners = runners, .kind = kind };
+    CHECK(pthread_create(&thread->thread, NULL, work, thread) == 0);
+}
+
+struct runners *runners_start(const struct runner_services *services)
+{
+    struct runners *runners = calloc(1, sizeof(*runners));
+    CHECK(runners != NULL);
+    runners->services = *services;
+    CHECK(pthread_mutex_init(&runners->lock, NULL) == 0);
+    CHECK(pthread_cond_init(&runners->woken, NULL) == 0);
+    CHECK(pthread_cond_init(&runners->advanced, NULL) == 0);
+    for (int64_t i = 0; i < services->config->score_workers; i++)
+        start_thread(runners, TASK_SCORE);
+    start_thread(runners, TASK_DELIVER);
+    CHECK(pthread_create(&runners->sweeper, NULL, sweep, runners) == 0);
+    return runners;
+}
+
+void runners_wake(struct runners *runners)
+{
+    pthread_mutex_lock(&runners->lock);
+    runners->wakes_count++;
+    pthread_cond_broadcast(&runners->woken);
+    pthread_mutex_unlock(&runners->lock);
+}
+
+static bool has_due(struct runners *runners)
+{
+    int64_t now_ms = world_now_ms(runners->services.world);
+    for (int kind = 0; kind < TASK_KIND__COUNT; kind++)
+        if (next_due_ms(&runners->services, (enum task_kind)kind) <= now_ms) return true;
+    return false;
+}
+
+void runners_run_due(struct runners *runners, int64_t wait_ms)
+{
+    sweep_run(&runners->services);
+    runners_wake(runners);
+    int64_t until_us = world_monotonic_us() + wait_ms * 1000;
+    for (;;) {
+        bool is_due = has_due(runners);
+        pthread_mutex_lock(&runners->lock);
+        bool is_done = !is_due && runners->busy_count == 0;
+        bool is_late = world_monotonic_us() >= until_us;
+        if (!is_done && !is_late) {
+            struct timespec soon;
+            clock_gettime(CLOCK_REALTIME, &soon);
+            soon.tv_nsec += 20 * 1000000;
+            if (soon.tv_nsec >= 1000000000) {
+                soon.tv_sec++;
+                soon.tv_nsec -= 1000000000;
+            }
+            pthread_cond_timedwait(&runners->advanced, &runners->lock, &soon);
+        }
+        pthread_mutex_unlock(&runners->lock);
+        if (is_done || is_late) return;
+    }
+}
+
+void runners_stop(struct runners *runners)
+{
+    if (runners == NULL) return;
+    pthread_mutex_lock(&runners->lock);
+    runners->is_stopping = true;
+    pthread_cond_broadcast(&runners->woken);
+    pthread_mutex_unlock(&runners->lock);
+    for (int i = 0; i < runners->threads_count; i++)
+        pthread_join(runners->threads[i].thread, NULL);
+    pthread_join(runners->sweeper, NULL);
+    pthread_cond_destroy(&runners->woken);
+    pthread_cond_destroy(&runners->advanced);
+    pthread_mutex_destroy(&runners->lock);
+    free(runners);
+}

@@ -1,0 +1,46 @@
+/* Runners: threads that do what tasks ask for, and the sweeper that writes down what time has done.
+ * They touch the store only through the writer. */
+#ifndef FIRSTHAND_RUNNER_RUNNER_H
+#define FIRSTHAND_RUNNER_RUNNER_H
+
+#include "base/world.h"
+#include "domain/meter.h"
+#include "domain/task.h"
+#include "platform/blob.h"
+#include "platform/db_readers.h"
+#include "platform/media_zygote.h"
+#include "platform/writer.h"
+
+static const int64_t SCORE_LEASE_MS_MARGIN = 60 * 1000; /* beyond the child's wall limit */
+static const int64_t DELIVER_LEASE_MS = 10 * 60 * 1000;
+static const int64_t SWEEP_EVERY_MS = 5 * 1000;
+
+/* What every runner needs; made by app.c, immutable while they run. */
+struct runner_services {
+    const struct config     *config;
+    const struct keyring    *keyring;
+    struct world            *world;
+    struct db_readers       *readers;
+    struct writer           *writer;
+    const struct blob_store *blobs;
+    struct media_zygote     *zygote;
+    struct meter            *meter;
+    /* Expire uploads, in the store and on disk: they belong to the API. */
+    void (*sweep_uploads)(void *context);
+    void *uploads_context;
+};
+
+struct runners;
+
+struct runners *runners_start(const struct runner_services *services);
+
+/* Tasks were added, or the clock was moved. Thread-safe. */
+void runners_wake(struct runners *runners);
+
+/* Sweep, then wait until no task that is due is left or under way, at most wait_ms of real time. */
+void runners_run_due(struct runners *runners, int64_t wait_ms);
+
+/* Finish what is under way and end the threads. */
+void runners_stop(struct runners *runners);
+
+#endif
