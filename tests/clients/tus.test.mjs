@@ -1,5 +1,6 @@
 /* tus-js-client, unmodified, over a network that breaks: every file arrives whole, once. */
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
 import * as tus from "tus-js-client";
 import { CutProxy } from "../lib/cut-proxy.mjs";
@@ -89,7 +90,6 @@ test("an upload in chunks, the first with the creation", async () => {
 
 test("an upload whose length is not known at first", async () => {
   const it = await slot();
-  const { Readable } = await import("node:stream");
   await finished(Readable.from([it.file.subarray(0, 10_000), it.file.subarray(10_000)]), options(it.client, {
     endpoint: it.reservation.upload_url,
     chunkSize: 64 * 1024,

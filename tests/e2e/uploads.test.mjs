@@ -1,7 +1,8 @@
 /* A file's way in: one-shot and resumable, cut, taken over, refused, repeated, restarted. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readdirSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import net from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
@@ -140,7 +141,6 @@ test("an empty file is of no type", async () => {
 
 test("a PUT that breaks off leaves nothing behind", async () => {
   const { client, reservation, file } = await slot();
-  const { default: net } = await import("node:net");
   const socket = net.connect({ host: client.base.hostname, port: Number(client.base.port) });
   socket.on("error", () => {});
   socket.write(
@@ -333,7 +333,7 @@ test("bytes go where the upload stands and nowhere else", async () => {
 test("a checksum is kept, or nothing is", async () => {
   const { tus, reservation, file } = await slot();
   const location = await tus.begin(reservation.id, file.length);
-  const cut = 100_000;
+  const cut = Math.floor(file.length / 2);
   const head = file.subarray(0, cut);
   const wrong = await tus.patch(location, 0, head, { "upload-checksum": checksum("sha256", file) });
   assert.equal(wrong.status, 460);
@@ -422,10 +422,9 @@ test("a new request takes over from a half-dead connection at the true offset", 
   const old = await tus.openPatch(location, 0, file.length);
   old.write(file.subarray(0, 3000));
   const path = join(server.dataDir, "uploads", location.split("/").pop());
-  const { statSync } = await import("node:fs");
   await until(() => statSync(path).size === 3000, "the first bytes arrive");
   assert.equal(await tus.offset(location), 3000);
-  old.write(file.subarray(3000, 5000));
+  old.write(file.subarray(3000));
   assert.match(await old.reply(), /^HTTP\/1\.1 409 [\s\S]*upload_taken_over/);
   old.close();
   assert.equal(await tus.offset(location), 3000);
@@ -555,7 +554,6 @@ test("of parallel uploads for one slot one becomes the submission, with its own 
   const [row] = await client.all("/worker/v1/uploads");
   assert.equal(row.content_hash, sha256(files[winners[0]]));
   const blob = join(server.dataDir, "blobs", `${reservation.submission_id}.1`);
-  const { readFileSync, statSync } = await import("node:fs");
   assert.equal(sha256(readFileSync(blob)), row.content_hash);
   assert.equal(statSync(blob).mode & 0o777, 0o444);
   assert.equal(tus.client, client);
