@@ -20,21 +20,28 @@ static bool has_shape_of(const struct binding *binding, enum contract_access acc
     return false;
 }
 
-enum err api_bind(struct api *api, struct error *error)
+static enum err bind_table(struct api *api, const struct binding *table, struct error *error)
 {
-    for (size_t table = 0; table < COUNT_OF(binding_tables); table++) {
-        for (const struct binding *b = binding_tables[table]; b->operation_id; b++) {
-            const struct contract_operation *operation =
-                contract_find(api->contract, str_of(b->operation_id));
-            if (operation == NULL || api->bindings[operation->index])
-                return FAIL(error, ERR_INVALID, "handler_unknown",
-                            "%s: no such operation, or bound twice", b->operation_id);
-            if (!has_shape_of(b, operation->access))
-                return FAIL(error, ERR_INVALID, "handler_mismatch",
-                            "%s: the handler does not fit x-access", b->operation_id);
-            api->bindings[operation->index] = b;
-        }
+    for (const struct binding *b = table; b->operation_id; b++) {
+        const struct contract_operation *operation =
+            contract_find(api->contract, str_of(b->operation_id));
+        if (operation == NULL || api->bindings[operation->index])
+            return FAIL(error, ERR_INVALID, "handler_unknown",
+                        "%s: no such operation, or bound twice", b->operation_id);
+        if (!has_shape_of(b, operation->access))
+            return FAIL(error, ERR_INVALID, "handler_mismatch",
+                        "%s: the handler does not fit x-access", b->operation_id);
+        api->bindings[operation->index] = b;
     }
+    return ERR_OK;
+}
+
+enum err api_bind(struct api *api, const struct binding *more, struct error *error)
+{
+    enum err e = bind_table(api, more, error);
+    for (size_t i = 0; e == ERR_OK && i < COUNT_OF(binding_tables); i++)
+        e = bind_table(api, binding_tables[i], error);
+    if (e) return e;
     for (int i = 0; i < contract_operations_count(api->contract); i++)
         if (api->bindings[i] == NULL)
             return FAIL(error, ERR_INVALID, "operation_unbound", "%.*s has no handler",

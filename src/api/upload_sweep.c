@@ -1,94 +1,89 @@
-#include "api/upload_table_private.h"
+#include "api/upload_sweep.h"
 
+#include "api/api.h"
 #include "base/log.h"
+#include "domain/upload.h"
 
-enum { SWEEP_ROWS_MAX = 100, SWEEP_ROUNDS_MAX = 100 };
-static const int64_t BYTES_SWEEP_EVERY_US = (int64_t)3600 * 1000 * 1000;
-static const int64_t BYTES_AGE_MS = (int64_t)24 * 3600 * 1000; /* older than any request can be */
+enum { EXPIRED_AT_ONCE = 100, UPLOAD_SWEEP_ARENA_BYTES_MAX = 1 << 20 };
+static const int64_t ORPHANS_EVERY_US = (int64_t)3600 * 1000 * 1000;
+static const int64_t ORPHAN_AGE_MS = (int64_t)24 * 3600 * 1000;
 
-struct round {
-    const struct api *api;
-    int               count;
-    struct id         ids[SWEEP_ROWS_MAX];
+struct expiring {
+    struct call *call;
+    struct api  *api;
+    int          count;
+    struct id    ids[EXPIRED_AT_ONCE];
 };
 
-static void begin_call(const struct api *api, struct db *db, struct call *call)
+static void call_init(struct api *api, struct arena *arena, struct call *ret_call)
 {
-    static const struct actor runner = { .kind = ACTOR_RUNNER };
-    call_begin(call, db, world_now_ms(api->world), &runner);
+    *ret_call = (struct call){ .arena = arena, .config = api->config, .keyring = api->keyring };
 }
 
-static enum err expire_run(void *argument, struct db *db, struct error *error)
+static const struct actor sweeper = { .kind = ACTOR_RUNNER };
+
+static enum err expire(void *argument, struct db *db, struct error *error)
 {
-    struct round *round = argument;
-    struct call   call = { .config = round->api->config, .keyring = round->api->keyring };
-    begin_call(round->api, db, &call);
-    enum err e = upload_expire_due(&call, SWEEP_ROWS_MAX, round->ids, &round->count);
-    if (e) *error = call.error;
+    struct expiring *expiring = argument;
+    struct call     *call = expiring->call;
+    call_begin(call, db, world_now_ms(expiring->api->world), &sweeper);
+    enum err e = upload_expire_due(call, EXPIRED_AT_ONCE, expiring->ids, &expiring->count);
+    if (e) *error = call->error;
     return e;
 }
 
-static void log_failure(const struct error *error)
+static void expire_due(struct api *api, struct call *call)
 {
-    struct log_line line;
-    log_begin(&line, LOG_WARNING, "upload_sweep_failed");
-    log_error(&line, error);
-    log_end(&line);
-}
-
-/* Rows first: a part without an open row is nobody's, a row without its part would lie. */
-static void expire(const struct api *api)
-{
-    struct round round = { .api = api, .count = SWEEP_ROWS_MAX };
-    for (int i = 0; i < SWEEP_ROUNDS_MAX && round.count == SWEEP_ROWS_MAX; i++) {
+    struct expiring expiring = { .call = call, .api = api, .count = EXPIRED_AT_ONCE };
+    while (expiring.count == EXPIRED_AT_ONCE) {
         struct error error = { 0 };
-        if (writer_call(api->writer, expire_run, &round, &error)) {
-            log_failure(&error);
+        if (writer_call(api->writer, expire, &expiring, &error)) {
+            struct log_line line;
+            log_begin(&line, LOG_WARNING, "upload_sweep_failed");
+            log_error(&line, &error);
+            log_end(&line);
             return;
         }
-        for (int k = 0; k < round.count; k++)
-            blob_part_remove(api->blobs, id_str(&round.ids[k]));
+        for (int i = 0; i < expiring.count; i++)
+            blob_part_remove(api->blobs, id_str(&expiring.ids[i]));
     }
 }
 
-/* When the store cannot be asked everything is kept. */
+/* When the store cannot say, the bytes stay. */
 static bool is_wanted(void *context, struct str name)
 {
-    const struct api *api = context;
-    struct arena      arena;
-    struct call       call = { .config = api->config, .keyring = api->keyring, .arena = &arena };
-    struct db        *db;
-    bool              is_kept = true;
-    arena_init(&arena, ARENA_BLOCK_BYTES);
-    if (db_readers_get(api->readers, &call.error, &db) == ERR_OK) {
-        begin_call(api, db, &call);
-        bool is_there;
-        if (upload_wants_bytes(&call, name, &is_there) == ERR_OK) is_kept = is_there;
-    }
-    arena_deinit(&arena);
-    return is_kept;
+    struct call *call = context;
+    bool         is_wanted = true;
+    enum err     e = upload_wants_bytes(call, name, &is_wanted);
+    return e || is_wanted;
 }
 
-static bool is_bytes_sweep_due(struct upload_table *table)
+static void remove_orphans(struct api *api, struct call *call)
 {
-    int64_t now_us = world_monotonic_us();
-    pthread_mutex_lock(&table->lock);
-    bool is_due =
-        table->bytes_swept_us == 0 || now_us - table->bytes_swept_us >= BYTES_SWEEP_EVERY_US;
-    if (is_due) table->bytes_swept_us = now_us;
-    pthread_mutex_unlock(&table->lock);
-    return is_due;
+    struct db *db;
+    if (db_readers_get(api->readers, &call->error, &db)) return;
+    call_begin(call, db, world_now_ms(api->world), &sweeper);
+    int removed = blob_sweep(api->blobs, ORPHAN_AGE_MS, is_wanted, call);
+    if (removed == 0) return;
+    struct log_line line;
+    log_begin(&line, LOG_INFO, "orphans_removed");
+    log_int(&line, "count", removed);
+    log_end(&line);
 }
 
 void upload_sweep(void *context)
 {
-    struct api *api = context;
-    expire(api);
-    if (!is_bytes_sweep_due(api->uploads)) return;
-    int removed = blob_sweep(api->blobs, BYTES_AGE_MS, is_wanted, api);
-    if (removed == 0) return;
-    struct log_line line;
-    log_begin(&line, LOG_INFO, "bytes_swept");
-    log_int(&line, "count", removed);
-    log_end(&line);
+    static _Atomic int64_t orphans_due_us; /* the first sweep of a process looks for orphans */
+    struct api            *api = context;
+    struct arena           arena;
+    struct call            call;
+    arena_init(&arena, UPLOAD_SWEEP_ARENA_BYTES_MAX);
+    call_init(api, &arena, &call);
+    expire_due(api, &call);
+    int64_t now_us = world_monotonic_us();
+    if (now_us >= orphans_due_us) {
+        orphans_due_us = now_us + ORPHANS_EVERY_US;
+        remove_orphans(api, &call);
+    }
+    arena_deinit(&arena);
 }

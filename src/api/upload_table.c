@@ -6,7 +6,7 @@
 /* --- the table ----------------------------------------------------------------------------------
  */
 
-struct upload_table *upload_table_start(const struct api *api)
+struct upload_table *upload_table_open(const struct api *api)
 {
     struct upload_table *table = calloc(1, sizeof(*table));
     CHECK(table != NULL);
@@ -25,7 +25,7 @@ struct upload_table *upload_table_start(const struct api *api)
     return table;
 }
 
-void upload_table_stop(struct upload_table *table)
+void upload_table_close(struct upload_table *table)
 {
     if (table == NULL) return;
     for (int i = 0; i < UPLOAD_SESSIONS_MAX; i++) {

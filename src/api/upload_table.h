@@ -19,10 +19,10 @@ enum { UPLOAD_SESSIONS_MAX = 1024 };
 struct upload_table;
 struct upload_session;
 
-/* api must outlive the table; it may be filled in later. Stop after the HTTP server, the I/O pool
+/* api must outlive the table; it may be filled in later. Close after the HTTP server, the I/O pool
  * and the writer stopped. */
-struct upload_table *upload_table_start(const struct api *api);
-void                 upload_table_stop(struct upload_table *table);
+struct upload_table *upload_table_open(const struct api *api);
+void                 upload_table_close(struct upload_table *table);
 
 /* Sessions in memory now, pinned or idle. */
 int upload_table_count(struct upload_table *table);
@@ -95,11 +95,6 @@ MUST_USE enum err upload_session_hash(struct upload_session *session, struct are
 
 /* Are the session's bytes those of that blob, and not another upload's that was renamed over it? */
 bool upload_session_holds(struct upload_session *session, struct str blob_name);
-
-/* For the sweeper, which knows it as a function of the api: uploads whose time is over become
- * expired and lose their bytes; once an hour also parts and blobs that nothing in the store wants.
- * Waits for the writer. */
-void upload_sweep(void *api);
 
 /* Is the reservation due to be renewed? Then the caller does it: *ret_reservation. */
 bool upload_session_take_renewal(struct upload_session *session, int64_t now_ms,

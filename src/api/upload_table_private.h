@@ -2,7 +2,6 @@
  *
  *   upload_table.c    finding, making, evicting and ending sessions
  *   upload_session.c  one session: its bytes, hash, type and generation
- *   upload_sweep.c    what is left behind
  *
  * Locks: the table's covers the lists and the pins, a session's covers its bytes; neither is taken
  * while the other is held, but for a session that nobody else can see yet. */

@@ -1,11 +1,13 @@
 #include "main/app.h"
 
 #include "api/api.h"
+#include "api/upload_sweep.h"
 #include "api/upload_table.h"
 #include "base/log.h"
 #include "platform/disk.h"
 #include "platform/embedded.h"
 #include "runner/runner.h"
+#include "web/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,7 +103,7 @@ static enum err start_api(struct app *app, struct error *error)
     if (e) return e;
     app->io_pool = io_pool_start(IO_THREADS);
     app->meter = meter_start();
-    app->uploads = upload_table_start(&app->api);
+    app->uploads = upload_table_open(&app->api);
     app->api = (struct api){
         .config = &store->config,
         .keyring = store->keyring,
@@ -118,7 +120,7 @@ static enum err start_api(struct app *app, struct error *error)
         .run_due = on_run_due,
         .runner_context = app,
     };
-    return api_bind(&app->api, error);
+    return api_bind(&app->api, pages_bindings, error);
 }
 
 static void start_runners(struct app *app)
@@ -223,10 +225,10 @@ void app_stop(struct app *app)
     if (app->http) http_server_stop(app->http, app->store.config.drain_timeout_ms);
     runners_stop(app->runners);
     io_pool_stop(app->io_pool);
-    meter_stop(app->meter);
-    db_readers_close(app->readers);
+    db_readers_close(app->readers); /* before the writer: its last checkpoint waits for readers */
     if (app->writer) writer_stop(app->writer);
-    upload_table_stop(app->uploads); /* the writer may have been renewing for it */
+    if (app->uploads) upload_table_close(app->uploads);
+    meter_stop(app->meter);
     if (app->zygote) media_zygote_stop(app->zygote);
     fd_close(&app->lock_fd);
     store_close(&app->store);

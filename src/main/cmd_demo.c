@@ -143,7 +143,7 @@ static void print_money(const char *label, int64_t cents)
 
 static enum err show_balance(struct demo *demo, const char *label)
 {
-    const json_t *balance;
+    const json_t *balance = NULL;
     enum err      e = get(demo, demo->key, STR("/v1/billing/credits"), &balance);
     if (e) return e;
     print_money(label, in_int(balance, "balance_cents", 0));
@@ -159,7 +159,7 @@ static enum err post_job(struct demo *demo)
         "\"image/png\",\"image/webp\",\"audio/mpeg\",\"audio/wav\",\"audio/mp4\",\"video/mp4\","
         "\"video/quicktime\"],\"price_per_file_cents\":%d}",
         demo->files_count, DEMO_PRICE_CENTS);
-    const json_t *job;
+    const json_t *job = NULL;
     printf("\n1. A buyer posts a job: %d files at $0.%02d each.\n", demo->files_count,
            DEMO_PRICE_CENTS);
     enum err e = show_balance(demo, "balance before");
@@ -180,7 +180,7 @@ static const char *base_name(const char *path)
 /* Accept a slot and send the file. */
 static enum err upload(struct demo *demo, const char *path, struct str *ret_submission_id)
 {
-    const json_t *reservation, *submission;
+    const json_t *reservation = NULL, *submission = NULL;
     enum err      e = post(demo, demo->token,
                            str_format(demo->arena, "/worker/v1/jobs/%.*s/accept", STR_ARG(demo->job_id)),
                            STR("{}"), &reservation);
@@ -229,8 +229,8 @@ static void print_submission(struct demo *demo, const char *name, const json_t *
 
 static enum err send_and_show(struct demo *demo, const char *path, const char *name)
 {
-    struct str    submission_id;
-    const json_t *submission;
+    struct str    submission_id = STR_NONE;
+    const json_t *submission = NULL;
     enum err      e = upload(demo, path, &submission_id);
     if (e) return e;
     e = wait_for_stars(demo, submission_id, &submission);
@@ -281,7 +281,7 @@ static enum err send_files(struct demo *demo)
 
 static enum err show_delivery(struct demo *demo)
 {
-    const json_t *job, *files, *earnings;
+    const json_t *job = NULL, *files = NULL, *earnings = NULL;
     struct str    path = str_format(demo->arena, "/v1/jobs/%.*s", STR_ARG(demo->job_id));
     printf("\n3. Approved files are in the buyer's folder, and the money is split.\n");
     enum err e = get(demo, demo->key, path, &job);

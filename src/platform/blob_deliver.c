@@ -137,8 +137,8 @@ static enum err append_line(struct delivery *d)
     /* Files of one job may be delivered at once: one line at a time. Ends with the descriptor. */
     while (flock(fd, LOCK_EX) != 0)
         if (errno != EINTR) return disk_fail(d->error, "lock", "manifest");
-    bool     has_id;
-    int64_t  end;
+    bool     has_id = false;
+    int64_t  end = 0;
     enum err e = scan_manifest(d, fd, &has_id, &end);
     if (e) return e;
     if (ftruncate(fd, end) != 0) return disk_fail(d->error, "cut", "manifest");
