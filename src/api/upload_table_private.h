@@ -63,9 +63,8 @@ struct upload_table {
     struct upload_session *unused;
     struct upload_session *idle_newest, *idle_oldest;
     int                    count;
-    int64_t               bytes_swept_us; /* when the folders were looked through last; 0 = never */
-    pthread_mutex_t       stripes[UPLOAD_STRIPES];
-    struct upload_session sessions[UPLOAD_SESSIONS_MAX];
+    pthread_mutex_t        stripes[UPLOAD_STRIPES];
+    struct upload_session  sessions[UPLOAD_SESSIONS_MAX];
 };
 
 /* --- upload_session.c ----------------------------------------------------------------------- */
