@@ -1,7 +1,7 @@
 /* A file's way in: one-shot and resumable, cut, taken over, refused, repeated, restarted. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -20,7 +20,10 @@ before(async () => {
   const org = await server.createOrg({ credits: 10_000_000 });
   buyer = server.client(org.live_key);
 });
-after(() => server.stop());
+after(async () => {
+  await server.audit();
+  await server.stop();
+});
 
 async function newWorker() {
   const { token } = await server.createWorker();
@@ -465,6 +468,42 @@ test("after kill -9 the upload goes on where its bytes end", async () => {
   assert.equal(last.headers["firsthand-submission-id"], reservation.submission_id);
   const [row] = await again.client.all("/worker/v1/uploads");
   assert.equal(row.content_hash, sha256(file));
+});
+
+/* What a power failure leaves when it comes after the last byte and before the commit. */
+async function crashedAtTheEnd({ isRenamed }) {
+  const it = await slot();
+  const location = await it.tus.begin(it.reservation.id, it.file.length);
+  assert.equal((await it.tus.patch(location, 0, it.file.subarray(0, -1))).status, 204);
+  await server.kill9();
+  const part = join(server.dataDir, "uploads", location.split("/").pop());
+  appendFileSync(part, it.file.subarray(-1));
+  if (isRenamed) renameSync(part, join(server.dataDir, "blobs", `${it.reservation.submission_id}.1`));
+  await server.restart();
+  buyer = server.client(buyer.token);
+  return { ...it, location, tus: new Tus(server.client(it.client.token)) };
+}
+
+for (const isRenamed of [false, true])
+  test(`a finish that broke off ${isRenamed ? "after" : "before"} its rename is finished by whoever asks next`, async () => {
+    const { tus, location, reservation, file } = await crashedAtTheEnd({ isRenamed });
+    const [head, again] = await Promise.all([tus.head(location), tus.head(location)]);
+    for (const reply of [head, again]) {
+      assert.equal(reply.status, 200);
+      assert.equal(reply.headers["upload-offset"], String(file.length));
+      assert.equal(reply.headers["firsthand-submission-id"], reservation.submission_id);
+    }
+    const [row] = await tus.client.all("/worker/v1/uploads");
+    assert.equal(row.state, "finished");
+    assert.equal(row.content_hash, sha256(file));
+    assert.equal(sha256(readFileSync(join(server.dataDir, "blobs", `${reservation.submission_id}.1`))), sha256(file));
+  });
+
+test("an empty last request finishes what broke off", async () => {
+  const { tus, location, reservation, file } = await crashedAtTheEnd({ isRenamed: true });
+  const reply = await tus.patch(location, file.length, Buffer.alloc(0));
+  assert.equal(reply.status, 204, reply.text);
+  assert.equal(reply.headers["firsthand-submission-id"], reservation.submission_id);
 });
 
 test("progress renews the reservation, and bytes alone do it", async () => {
