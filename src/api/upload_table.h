@@ -19,7 +19,8 @@ enum { UPLOAD_SESSIONS_MAX = 1024 };
 struct upload_table;
 struct upload_session;
 
-/* api must outlive the table. Close after the HTTP server, the I/O pool and the writer stopped. */
+/* api must outlive the table; it may be filled in later. Close after the HTTP server, the I/O pool
+ * and the writer stopped. */
 struct upload_table *upload_table_open(const struct api *api);
 void                 upload_table_close(struct upload_table *table);
 

@@ -68,8 +68,8 @@ static void fit_to_descriptors(struct config *config)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur == RLIM_INFINITY) return;
-    /* A connection may hold its socket and a file. */
-    int64_t affordable = ((int64_t)limit.rlim_cur - DESCRIPTORS_RESERVED) / 2;
+    /* A connection may hold its socket, a file, and beside it one whose checksum is not known. */
+    int64_t affordable = ((int64_t)limit.rlim_cur - DESCRIPTORS_RESERVED) / 3;
     if (affordable < 8) affordable = 8;
     if (config->connections_max > affordable) config->connections_max = affordable;
 }
