@@ -425,9 +425,10 @@ static inline int market_teardown(void **state)
 {
     struct market *market = *state;
     db_rollback(market->db);
-    if (!market->is_broken) market_is_sound(market);
+    bool is_sound = market->is_broken || market_audit(market) == 0;
+    if (!is_sound) print_error("the audit found:\n%s", market->details);
     market_close(market);
-    return 0;
+    return is_sound ? 0 : -1;
 }
 
 #define market_test(name) cmocka_unit_test_setup_teardown(name, market_setup, market_teardown)
