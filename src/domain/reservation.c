@@ -398,6 +398,16 @@ enum err reservation_list(struct call *call, const struct id *before, int count,
     return stmt_end(q, &call->error);
 }
 
+/* Its slot is free already; but it shall not be taken up again, whether or not the lapse was
+ * written down before it was given back. */
+static enum err set_released(struct call *call, const struct reservation *row)
+{
+    struct stmt *q = db_query(call->db, "UPDATE reservations SET state = 'released'"
+                                        " WHERE id = $1 AND state = 'lapsed'");
+    bind_id(q, 1, &row->id);
+    return stmt_run(q, &call->error, NULL);
+}
+
 enum err reservation_release(struct call *call, struct str id_text)
 {
     struct reservation row;
@@ -406,7 +416,8 @@ enum err reservation_release(struct call *call, struct str id_text)
     if (row.state == RESERVATION_USED)
         return FAIL(&call->error, ERR_CONFLICT, "reservation_used",
                     "its file was uploaded already");
-    if (row.state != RESERVATION_HELD) return ERR_OK;
+    if (row.state == RESERVATION_RELEASED) return ERR_OK;
+    if (row.state == RESERVATION_LAPSED) return set_released(call, &row);
     struct job job;
     e = job_get_any(call, &row.job_id, &job);
     if (e) return e;

@@ -374,6 +374,25 @@ static void a_slot_given_back_cannot_be_used_any_more(void **state)
     assert_counters(market, &job.id, 0, 0, 0);
 }
 
+/* Whether a sweep saw the lapse before the release makes no difference. */
+static void lapsed_slot_given_back_cannot_be_used_any_more(void **state)
+{
+    struct market *market = *state;
+    struct id      worker_id = market_worker(market);
+    struct job     job = market_job(market, 1, 10);
+    for (int is_swept = 0; is_swept < 2; is_swept++) {
+        struct reservation held = market_accept(market, &worker_id, &job.id);
+        struct received    bytes = market_bytes(market);
+        int                count;
+        market->now_ms = held.expires_ms;
+        if (is_swept) DONE(market, reservation_lapse_all_due(&market->call, 10, &count));
+        DONE(market, reservation_release(&market->call, id_str(&held.id)));
+        REFUSED_UNWRITTEN(market, receive_again(market, &held, &bytes), ERR_CONFLICT,
+                          "reservation_expired");
+        assert_counters(market, &job.id, 0, 0, 0);
+    }
+}
+
 /* --- renewing ------------------------------------------------------------------------------- */
 
 static void renewal_extends_the_lease_at_most_once_a_minute(void **state)
@@ -568,6 +587,7 @@ int main(void)
         market_test(release_refuses_a_used_one),
         market_test(another_workers_reservation_is_not_found),
         market_test(a_slot_given_back_cannot_be_used_any_more),
+        market_test(lapsed_slot_given_back_cannot_be_used_any_more),
         market_test(renewal_extends_the_lease_at_most_once_a_minute),
         market_test(renewal_never_goes_beyond_the_longest_hold),
         market_test(renewal_does_not_revive_what_lapsed_or_ended),
