@@ -114,10 +114,11 @@ export class Server {
     return JSON.parse(stdout);
   }
 
-  /* `firsthand audit` finds no breach. */
+  /* `firsthand audit` finds no breach, and every file has its bytes. */
   async audit() {
-    const { code, stdout, stderr } = await run(["audit", "--data-dir", this.dataDir]);
+    const { code, stdout, stderr } = await run(["audit", "--blobs", "on", "--data-dir", this.dataDir]);
     assert.equal(code, 0, `audit found breaches:\n${stdout}${stderr}`);
+    assert.match(stdout, /^ok \d+ checks\n$/);
   }
 
   #count = 0;
@@ -194,10 +195,11 @@ export class Server {
     await this.launch();
   }
 
-  /* End it and remove what it left. */
+  /* End it, audit what it leaves, and remove that. */
   async stop() {
     try {
       if (this.child) await this.halt();
+      await this.audit();
     } finally {
       await rm(this.dataDir, { recursive: true, force: true });
     }
