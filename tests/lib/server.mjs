@@ -58,6 +58,7 @@ export class Server {
     this.settings = { "test-clock": "on", ...settings };
     this.logLines = [];
     this.clients = [];
+    this.environment = {}; /* added to that of `serve` */
     this.child = null;
     this.base = null;
   }
@@ -72,7 +73,7 @@ export class Server {
     const child = spawn(
       binaryPath(),
       ["serve", "--listen", listen, "--data-dir", this.dataDir, ...flagsOf(this.settings)],
-      { env: cleanEnvironment(), stdio: ["ignore", "pipe", "pipe"] },
+      { env: { ...cleanEnvironment(), ...this.environment }, stdio: ["ignore", "pipe", "pipe"] },
     );
     this.child = child;
     running.add(child);
