@@ -23,15 +23,16 @@ static struct stmt *transfers_are_booked_right(struct db *db)
             " (kind = 'fee' AND debit = 'escrow' AND credit = 'platform'))");
 }
 
-/* 1: over all accounts, what left one entered another. */
+/* 1: over all accounts, what left one entered another. Row by row, so that no sum grows beyond an
+ * integer on a sound ledger. */
 static struct stmt *postings_sum_to_zero(struct db *db)
 {
-    return db_query(
-        db, "SELECT 'ledger', 'postings sum to ' || CAST(sum(cents) AS TEXT) FROM ("
-            " SELECT amount_cents AS cents FROM transfers WHERE credit IN ('available', 'escrow',"
-            " 'worker', 'platform', 'promotions', 'external') UNION ALL"
-            " SELECT -amount_cents FROM transfers WHERE debit IN ('available', 'escrow',"
-            " 'worker', 'platform', 'promotions', 'external')) AS legs HAVING sum(cents) <> 0");
+    return db_query(db, "SELECT 'ledger', 'postings sum to ' || CAST(sum(cents) AS TEXT) FROM ("
+                        " SELECT CASE WHEN credit IN ('available', 'escrow', 'worker', 'platform',"
+                        " 'promotions', 'external') THEN amount_cents ELSE 0 END -"
+                        " CASE WHEN debit IN ('available', 'escrow', 'worker', 'platform',"
+                        " 'promotions', 'external') THEN amount_cents ELSE 0 END AS cents"
+                        " FROM transfers) AS legs HAVING sum(cents) <> 0");
 }
 
 /* 2: running balances chain. */
@@ -167,6 +168,42 @@ static struct stmt *worker_balances_match_payouts(struct db *db)
             " ON p.worker_id = w.id WHERE w.balance_cents <> coalesce(p.cents, 0)");
 }
 
+/* 5: what the payout's row and the submission say is what the ledger booked. */
+static struct stmt *payouts_match_transfers(struct db *db)
+{
+    return db_query(
+        db, "SELECT p.submission_id, 'payout ' || CAST(p.amount_cents AS TEXT) || ', booked ' ||"
+            " CAST(coalesce(t.cents, 0) AS TEXT) FROM payouts p LEFT JOIN submissions s"
+            " ON s.id = p.submission_id LEFT JOIN (SELECT submission_id, worker_id,"
+            " sum(amount_cents) AS cents FROM transfers WHERE kind = 'payout'"
+            " GROUP BY submission_id, worker_id) AS t"
+            " ON t.submission_id = p.submission_id AND t.worker_id = p.worker_id"
+            " WHERE p.amount_cents <> coalesce(t.cents, 0) OR s.id IS NULL"
+            " OR s.worker_id <> p.worker_id OR coalesce(s.paid_cents, -1) <> p.amount_cents");
+}
+
+/* A second attempt is waited for exactly while a reservation holds its slot. */
+static struct stmt *retries_hold_a_slot(struct db *db)
+{
+    return db_query(
+        db, "SELECT s.id, s.status || ' with ' || CAST(coalesce(r.held, 0) AS TEXT) ||"
+            " ' reservations for the second attempt' FROM submissions s LEFT JOIN"
+            " (SELECT submission_id, count(*) AS held FROM reservations WHERE state = 'held'"
+            " AND attempt > 1 GROUP BY submission_id) AS r ON r.submission_id = s.id"
+            " WHERE coalesce(r.held, 0) <> CASE s.status WHEN 'retry_pending' THEN 1 ELSE 0 END");
+}
+
+/* Nothing waits for what nobody will do. */
+static struct stmt *work_has_its_task(struct db *db)
+{
+    return db_query(db, "SELECT s.id, 'waits for a score without a task' FROM submissions s"
+                        " LEFT JOIN tasks t ON t.kind = 'score' AND t.subject_id = s.id"
+                        " WHERE s.status = 'pending_score' AND t.id IS NULL UNION ALL"
+                        " SELECT f.id, 'waits for its delivery without a task' FROM files f"
+                        " LEFT JOIN tasks t ON t.kind = 'deliver' AND t.subject_id = f.id"
+                        " WHERE f.delivered_ms IS NULL AND t.id IS NULL");
+}
+
 /* 8: the lots hold what the balance says. */
 static struct stmt *lots_match_balances(struct db *db)
 {
@@ -214,6 +251,9 @@ static const struct check checks[] = {
     { "job_counters_match_rows", job_counters_match_rows },
     { "files_match_submissions", files_match_submissions },
     { "worker_balances_match_payouts", worker_balances_match_payouts },
+    { "payouts_match_transfers", payouts_match_transfers },
+    { "retries_hold_a_slot", retries_hold_a_slot },
+    { "work_has_its_task", work_has_its_task },
     { "lots_match_balances", lots_match_balances },
     { "job_parts_match_escrow", job_parts_match_escrow },
     { "expirations_within_grants", expirations_within_grants },

@@ -34,7 +34,8 @@ MUST_USE enum err credits_pay(struct call *call, struct job *job, const struct i
 MUST_USE enum err credits_expire_due(struct call *call, const struct id *org_id,
                                      enum environment environment);
 
-/* Expire what is due for up to count organisations; *ret_count = lots expired. For the sweeper. */
+/* Expire what is due for up to count organisations and environments; *ret_count = of how many.
+ * Fewer than count: nothing is due any more. For the sweeper. */
 MUST_USE enum err credits_expire_all_due(struct call *call, int count, int *ret_count);
 
 #endif

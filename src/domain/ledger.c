@@ -146,13 +146,15 @@ enum err ledger_post(struct call *call, const struct transfer *transfer)
                     (long long)transfer->amount_cents);
     struct balance before, after;
     struct id      last_id;
+    int64_t        owned_cents;
     enum err e = read_balance(call, &transfer->org_id, transfer->environment, &before, &last_id);
     if (e) return e;
 
     after = before;
     if (!num_add(before.balance_cents, effect_on(ACCOUNT_AVAILABLE, transfer),
                  &after.balance_cents) ||
-        !num_add(before.held_cents, effect_on(ACCOUNT_ESCROW, transfer), &after.held_cents))
+        !num_add(before.held_cents, effect_on(ACCOUNT_ESCROW, transfer), &after.held_cents) ||
+        !num_add(after.balance_cents, after.held_cents, &owned_cents)) /* so a refund always fits */
         return FAIL(&call->error, ERR_INVALID, "amount_overflow", "the balance would not fit");
     if (after.balance_cents < 0)
         return FAIL(&call->error, ERR_UNPAID, "insufficient_credits",
@@ -162,9 +164,9 @@ enum err ledger_post(struct call *call, const struct transfer *transfer)
 
     struct id id = id_new_above(ID_TRANSACTION, call->now_ms, &last_id);
     if (transfer_is_visible(transfer->kind)) after.updated_ms = call->now_ms;
-    e = write_balance(call, transfer, &after, &id);
+    e = insert_row(call, transfer, &id, &after); /* first: it may still be refused */
     if (e) return e;
-    return insert_row(call, transfer, &id, &after);
+    return write_balance(call, transfer, &after, &id);
 }
 
 enum err ledger_balance(struct call *call, const struct id *org_id, enum environment environment,

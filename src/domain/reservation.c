@@ -186,38 +186,45 @@ static enum err check_reservations_held(struct call *call)
     return ERR_OK;
 }
 
-static enum err check_submissions_today(struct call *call)
+/* Sent in the last 24 hours, or still to come from what the worker holds. */
+static enum err check_submissions_today(struct call *call, const struct id *worker_id)
 {
     if (call->config->worker_submissions_per_day == 0) return ERR_OK;
     /* A submission's id is as old as its acceptance, so none of the day's is below this one. */
     int64_t   day_ago_ms = call->now_ms - MS_PER_DAY;
     struct id oldest = id_floor(ID_SUBMISSION, day_ago_ms - call->config->reservation_max_ms);
-    /* tenant: the acting worker's own rows */
-    struct stmt *q = db_query(call->db, "SELECT count(*) FROM submissions WHERE worker_id = $1"
-                                        " AND id >= $2 AND created_ms > $3");
-    bind_id(q, 1, &call->actor.worker_id);
+    /* tenant: one worker's own rows */
+    struct stmt *q = db_query(
+        call->db, "SELECT (SELECT count(*) FROM submissions WHERE worker_id = $1"
+                  " AND id >= $2 AND created_ms > $3) + (SELECT count(*) FROM reservations"
+                  " WHERE worker_id = $1 AND state = 'held' AND expires_ms > $4 AND attempt = 1)");
+    bind_id(q, 1, worker_id);
     bind_id(q, 2, &oldest);
     bind_int(q, 3, day_ago_ms);
+    bind_int(q, 4, call->now_ms);
     int64_t  sent = stmt_step(q) ? column_int(q, 0) : 0;
     enum err e = stmt_end(q, &call->error);
     if (e) return e;
     if (sent >= call->config->worker_submissions_per_day)
         return FAIL(&call->error, ERR_CONFLICT, "worker_capped",
-                    "you sent %lld files in the last 24 hours, which is the limit",
+                    "you sent or hold %lld files of the last 24 hours, which is the limit",
                     (long long)sent);
     return ERR_OK;
 }
 
-/* Files of this worker that the job has, or may still get from what he holds. */
-static enum err check_files_of_job(struct call *call, const struct job *job)
+/* Files of the worker that the job has, or may still get from what the worker holds. A retry under
+ * way counts by its reservation alone. */
+static enum err check_files_of_job(struct call *call, const struct job *job,
+                                   const struct id *worker_id)
 {
     if (job->max_files_per_worker == 0) return ERR_OK;
-    /* tenant: the acting worker's own rows */
+    /* tenant: one worker's own rows */
     struct stmt *q = db_query(
         call->db, "SELECT (SELECT count(*) FROM submissions WHERE worker_id = $1 AND job_id = $2"
-                  " AND status <> 'rejected') + (SELECT count(*) FROM reservations"
-                  " WHERE worker_id = $1 AND job_id = $2 AND state = 'held' AND expires_ms > $3)");
-    bind_id(q, 1, &call->actor.worker_id);
+                  " AND status IN ('pending_score', 'approved')) + (SELECT count(*)"
+                  " FROM reservations WHERE worker_id = $1 AND job_id = $2 AND state = 'held'"
+                  " AND expires_ms > $3)");
+    bind_id(q, 1, worker_id);
     bind_id(q, 2, &job->id);
     bind_int(q, 3, call->now_ms);
     int64_t  files = stmt_step(q) ? column_int(q, 0) : 0;
@@ -246,15 +253,16 @@ static enum err check_open(struct call *call, const struct job *job)
                 job_state_name(job->state));
 }
 
-enum err reservation_may_accept(struct call *call, const struct job *job)
+/* For a worker who holds none on the job yet. */
+static enum err check_may_take(struct call *call, const struct job *job)
 {
     enum err e = check_open(call, job);
     if (e) return e;
     e = check_reservations_held(call);
     if (e) return e;
-    e = check_submissions_today(call);
+    e = check_submissions_today(call, &call->actor.worker_id);
     if (e) return e;
-    e = check_files_of_job(call, job);
+    e = check_files_of_job(call, job, &call->actor.worker_id);
     if (e) return e;
     return check_slots(call, job);
 }
@@ -272,6 +280,15 @@ static enum err own_held(struct call *call, const struct job *job, struct reserv
     *ret_is_there = stmt_step(q);
     if (*ret_is_there) reservation_read(q, call->arena, ret_row);
     return stmt_end(q, &call->error);
+}
+
+enum err reservation_may_accept(struct call *call, const struct job *job)
+{
+    struct reservation held;
+    bool               is_held = false;
+    enum err           e = own_held(call, job, &held, &is_held);
+    if (e || (is_held && job_is_live(job))) return e;
+    return check_may_take(call, job);
 }
 
 /* A slot is known to be free: take it. Changes *job, which the caller saves. */
@@ -312,7 +329,7 @@ enum err reservation_accept(struct call *call, struct str job_id_text,
     }
     e = reservation_lapse_due(call, &job);
     if (e) return e;
-    e = reservation_may_accept(call, &job);
+    e = check_may_take(call, &job);
     if (e) return e;
     struct id submission_id = id_new(ID_SUBMISSION, call->now_ms);
     e = take_slot(call, &job, &submission_id, 1, ret_reservation);
@@ -326,6 +343,10 @@ enum err reservation_for_retry(struct call *call, struct job *job, const struct 
 {
     enum err e = reservation_lapse_due(call, job);
     if (e) return e;
+    e = check_reservations_held(call);
+    if (e) return e;
+    e = check_files_of_job(call, job, &call->actor.worker_id);
+    if (e) return e;
     e = check_slots(call, job);
     if (e) return e;
     return take_slot(call, job, submission_id, 2, ret_reservation);
@@ -333,6 +354,16 @@ enum err reservation_for_retry(struct call *call, struct job *job, const struct 
 
 /* --- afterwards ---------------------------------------------------------------------------------
  */
+
+static enum err read_one(struct call *call, struct stmt *q, struct reservation *ret_reservation)
+{
+    bool is_there = stmt_step(q);
+    if (is_there) reservation_read(q, call->arena, ret_reservation);
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "reservation", "no such reservation");
+    return ERR_OK;
+}
 
 enum err reservation_get(struct call *call, struct str id_text, struct reservation *ret_reservation)
 {
@@ -343,12 +374,16 @@ enum err reservation_get(struct call *call, struct str id_text, struct reservati
                                         " WHERE id = $1 AND worker_id = $2");
     bind_id(q, 1, &id);
     bind_id(q, 2, &call->actor.worker_id);
-    bool is_there = stmt_step(q);
-    if (is_there) reservation_read(q, call->arena, ret_reservation);
-    enum err e = stmt_end(q, &call->error);
-    if (e) return e;
-    if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "reservation", "no such reservation");
-    return ERR_OK;
+    return read_one(call, q, ret_reservation);
+}
+
+enum err reservation_get_any(struct call *call, const struct id *id,
+                             struct reservation *ret_reservation)
+{
+    struct stmt *q =
+        db_query(call->db, "SELECT " RESERVATION_COLUMNS " FROM reservations WHERE id = $1");
+    bind_id(q, 1, id);
+    return read_one(call, q, ret_reservation);
 }
 
 enum err reservation_list(struct call *call, const struct id *before, int count,
@@ -369,6 +404,16 @@ enum err reservation_list(struct call *call, const struct id *before, int count,
     return stmt_end(q, &call->error);
 }
 
+/* Its slot is free already; but it shall not be taken up again, whether or not the lapse was
+ * written down before it was given back. */
+static enum err set_released(struct call *call, const struct reservation *row)
+{
+    struct stmt *q = db_query(call->db, "UPDATE reservations SET state = 'released'"
+                                        " WHERE id = $1 AND state = 'lapsed'");
+    bind_id(q, 1, &row->id);
+    return stmt_run(q, &call->error, NULL);
+}
+
 enum err reservation_release(struct call *call, struct str id_text)
 {
     struct reservation row;
@@ -377,7 +422,8 @@ enum err reservation_release(struct call *call, struct str id_text)
     if (row.state == RESERVATION_USED)
         return FAIL(&call->error, ERR_CONFLICT, "reservation_used",
                     "its file was uploaded already");
-    if (row.state != RESERVATION_HELD) return ERR_OK;
+    if (row.state == RESERVATION_RELEASED) return ERR_OK;
+    if (row.state == RESERVATION_LAPSED) return set_released(call, &row);
     struct job job;
     e = job_get_any(call, &row.job_id, &job);
     if (e) return e;
@@ -393,21 +439,52 @@ enum err reservation_renew(struct call *call, const struct reservation *reservat
     if (call->now_ms < reservation->renewed_ms + RENEW_EVERY_MS) return ERR_OK;
     struct stmt *q = db_query(call->db, "UPDATE reservations SET renewed_ms = $2, expires_ms = $3"
                                         " WHERE id = $1 AND state = 'held' AND expires_ms > $2"
-                                        " AND expires_ms < $3");
+                                        " AND expires_ms < $3 AND renewed_ms <= $4");
     bind_id(q, 1, &reservation->id);
     bind_int(q, 2, call->now_ms);
     bind_int(q, 3, expires_ms);
+    bind_int(q, 4, call->now_ms - RENEW_EVERY_MS);
     return stmt_run(q, &call->error, NULL);
+}
+
+/* Is the submission still waiting for this second attempt, with nothing else on its way for it? */
+static enum err check_attempt_is_open(struct call *call, const struct reservation *reservation)
+{
+    if (reservation->attempt == 1) return ERR_OK;
+    /* tenant: keyed by the submission that the reservation names */
+    struct stmt *q = db_query(call->db, "SELECT count(*) FROM submissions WHERE id = $1"
+                                        " AND status = 'rejected' AND attempt < $2");
+    bind_id(q, 1, &reservation->submission_id);
+    bind_int(q, 2, reservation->attempt);
+    bool     is_open = stmt_step(q) && column_int(q, 0) == 1;
+    enum err e = stmt_end(q, &call->error);
+    if (e || is_open) return e;
+    return FAIL(&call->error, ERR_CONFLICT, "reservation_expired", "it was tried again since");
+}
+
+/* What accepting it anew would ask. */
+static enum err check_may_take_again(struct call *call, const struct job *job,
+                                     const struct reservation *reservation)
+{
+    if (reservation->state == RESERVATION_RELEASED)
+        return FAIL(&call->error, ERR_CONFLICT, "reservation_expired", "it was given back");
+    enum err e = check_attempt_is_open(call, reservation);
+    if (e) return e;
+    e = check_submissions_today(call, &reservation->worker_id);
+    if (e) return e;
+    e = check_files_of_job(call, job, &reservation->worker_id);
+    if (e) return e;
+    return check_slots(call, job);
 }
 
 /* A reservation that no longer holds its slot takes a free one, or is too late. */
 static enum err take_slot_again(struct call *call, struct job *job,
                                 const struct reservation *reservation)
 {
-    enum err e = check_slots(call, job);
+    enum err e = check_may_take_again(call, job, reservation);
     if (e == ERR_CONFLICT)
         return FAIL(&call->error, ERR_CONFLICT, "reservation_expired",
-                    "the reservation has expired and every slot is taken");
+                    "the reservation has expired and cannot be taken up again");
     if (e) return e;
     struct stmt *q = db_query(call->db, "UPDATE reservations SET state = 'used' WHERE id = $1");
     bind_id(q, 1, &reservation->id);

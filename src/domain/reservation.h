@@ -34,7 +34,7 @@ MUST_USE enum err reservation_accept(struct call *call, struct str job_id_text,
 MUST_USE enum err reservation_may_accept(struct call *call, const struct job *job);
 
 /* Take a slot for the second attempt of a submission; the caller has checked it may be retried.
- * ERR_CONFLICT "job_full". Changes *job, which the caller saves. */
+ * ERR_CONFLICT "worker_capped" | "job_full". Changes *job, which the caller saves. */
 MUST_USE enum err reservation_for_retry(struct call *call, struct job *job,
                                         const struct id    *submission_id,
                                         struct reservation *ret_reservation);
@@ -42,6 +42,10 @@ MUST_USE enum err reservation_for_retry(struct call *call, struct job *job,
 /* The acting worker's own. ERR_NOT_FOUND "reservation". */
 MUST_USE enum err reservation_get(struct call *call, struct str id_text,
                                   struct reservation *ret_reservation);
+
+/* Any by id. ERR_NOT_FOUND "reservation". */
+MUST_USE enum err reservation_get_any(struct call *call, const struct id *id,
+                                      struct reservation *ret_reservation);
 
 /* The acting worker's live ones, newest first, older than before (empty = from the newest). */
 MUST_USE enum err reservation_list(struct call *call, const struct id *before, int count,
@@ -55,9 +59,10 @@ MUST_USE enum err reservation_release(struct call *call, struct str id_text);
  * accepting. Does nothing when there is nothing to extend. */
 MUST_USE enum err reservation_renew(struct call *call, const struct reservation *reservation);
 
-/* The upload is complete: turn the slot from reserved into pending. A lapsed one takes a free slot
- * again. ERR_CONFLICT "job_closed" | "reservation_expired" | "reservation_used".
- * Changes *job, which the caller saves. */
+/* The upload is complete: turn the slot from reserved into pending. *reservation is as read in this
+ * transaction. A lapsed one takes a free slot again if it could be accepted now; one that was given
+ * back does not, nor one for a retry that was asked for again since. ERR_CONFLICT "job_closed" |
+ * "reservation_expired" | "reservation_used". Changes *job, which the caller saves. */
 MUST_USE enum err reservation_use(struct call *call, struct job *job,
                                   const struct reservation *reservation);
 

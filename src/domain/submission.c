@@ -196,16 +196,37 @@ static enum err submission_save(struct call *call, const struct submission *row,
 /* --- receiving ----------------------------------------------------------------------------------
  */
 
+/* Were these the bytes of an earlier attempt of the submission? */
+static enum err were_received(struct call *call, const struct reservation *reservation,
+                              const struct received *received, bool *ret_were)
+{
+    struct stmt *q = db_query(call->db, "SELECT count(*) FROM submission_hashes WHERE job_id = $1"
+                                        " AND sha256 = $2 AND submission_id = $3 AND attempt = $4");
+    bind_id(q, 1, &reservation->job_id);
+    bind_text(q, 2, received->sha256);
+    bind_id(q, 3, &reservation->submission_id);
+    bind_int(q, 4, reservation->attempt);
+    *ret_were = stmt_step(q) && column_int(q, 0) == 1;
+    return stmt_end(q, &call->error);
+}
+
 /* The reservation was used: by these bytes, or by others? */
 static enum err received_before(struct call *call, const struct reservation *reservation,
                                 const struct received *received, struct submission *ret_submission)
 {
-    enum err e = submission_get_any(call, &reservation->submission_id, ret_submission);
+    struct submission row;
+    enum err          e = submission_get_any(call, &reservation->submission_id, &row);
     if (e) return e;
-    if (ret_submission->attempt == reservation->attempt &&
-        str_eq(ret_submission->sha256, received->sha256))
-        return ERR_OK;
-    return FAIL(&call->error, ERR_CONFLICT, "reservation_used", "another file was uploaded for it");
+    bool is_same = row.attempt == reservation->attempt && str_eq(row.sha256, received->sha256);
+    if (!is_same) {
+        e = were_received(call, reservation, received, &is_same);
+        if (e) return e;
+    }
+    if (!is_same)
+        return FAIL(&call->error, ERR_CONFLICT, "reservation_used",
+                    "another file was uploaded for it");
+    *ret_submission = row;
+    return ERR_OK;
 }
 
 static enum err hash_claim(struct call *call, const struct submission *submission,
@@ -268,16 +289,19 @@ enum err submission_receive(struct call *call, const struct reservation *reserva
                             const struct received *received, struct submission *ret_submission,
                             bool *ret_is_new)
 {
-    *ret_is_new = reservation->state != RESERVATION_USED;
-    if (!*ret_is_new) return received_before(call, reservation, received, ret_submission);
+    struct reservation held; /* as it is now: the upload may have begun long ago */
+    enum err           e = reservation_get_any(call, &reservation->id, &held);
+    if (e) return e;
+    *ret_is_new = held.state != RESERVATION_USED;
+    if (!*ret_is_new) return received_before(call, &held, received, ret_submission);
 
     struct job job;
-    enum err   e = job_get_any(call, &reservation->job_id, &job);
+    e = job_get_any(call, &held.job_id, &job);
     if (e) return e;
-    e = reservation_use(call, &job, reservation);
+    e = reservation_use(call, &job, &held);
     if (e) return e;
     struct submission row;
-    e = submission_begin(call, &job, reservation, received, &row);
+    e = submission_begin(call, &job, &held, received, &row);
     if (e) return e;
     bool is_first;
     e = hash_claim(call, &row, &is_first);

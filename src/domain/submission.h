@@ -46,10 +46,11 @@ struct received {
     struct str      filename; /* may be absent */
 };
 
-/* The upload is complete: the reservation becomes a submission waiting for its score, or, when the
- * job has seen the bytes before, a rejected duplicate. The same bytes again for a reservation that
- * was used give the submission they became (*ret_is_new = false). ERR_CONFLICT "job_closed" |
- * "reservation_expired" | "reservation_used" (with other bytes). */
+/* The upload is complete: the reservation (its id counts, the rest is read anew) becomes a
+ * submission waiting for its score, or, when the job has seen the bytes before, a rejected
+ * duplicate. The same bytes again for a reservation that was used give the submission they became
+ * (*ret_is_new = false). ERR_CONFLICT "job_closed" | "reservation_expired" | "reservation_used"
+ * (with other bytes). */
 MUST_USE enum err submission_receive(struct call *call, const struct reservation *reservation,
                                      const struct received *received,
                                      struct submission *ret_submission, bool *ret_is_new);
@@ -72,7 +73,7 @@ MUST_USE enum err submission_judge(struct call *call, const struct task *task,
 
 /* Ask for the second attempt of the acting worker's rejected submission.
  * ERR_NOT_FOUND "submission"; ERR_CONFLICT "not_retryable" (state, stars, attempt), "job_closed",
- * "job_full". */
+ * "worker_capped", "job_full". */
 MUST_USE enum err submission_retry(struct call *call, struct str id_text,
                                    struct reservation *ret_reservation);
 bool              submission_may_retry(const struct submission *submission);

@@ -15,7 +15,6 @@ MUST_USE enum err app_start(const struct config *config, struct error *error, st
 void app_stop(struct app *app);
 
 struct store *app_store(struct app *app);
-int           app_port(const struct app *app);
 
 /* "http://127.0.0.1:3000": where it really listens. Owned by the app. */
 struct str app_url(const struct app *app);
