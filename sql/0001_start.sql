@@ -189,6 +189,7 @@ CREATE TABLE uploads (
     reservation_id TEXT NOT NULL REFERENCES reservations (id),
     size_bytes     BIGINT,
     filename       TEXT,
+    metadata       TEXT,
     state          TEXT NOT NULL CHECK (state IN ('open', 'done', 'refused', 'terminated', 'expired')),
     content_hash   TEXT,
     submission_id  TEXT,

@@ -163,10 +163,10 @@ enum err exchange_count_failure(struct exchange *exchange);
 /* --- dispatch -----------------------------------------------------------------------------------
  */
 
-/* Bind every operation of the contract to its handler.
+/* Bind every operation of the contract to its handler: from the tables above, and from one more.
  * ERR_INVALID "operation_unbound" (no handler) | "handler_unknown" (no such operation) |
  * "handler_mismatch" (its access kind has another shape). */
-MUST_USE enum err api_bind(struct api *api, struct error *error);
+MUST_USE enum err api_bind(struct api *api, const struct binding *more, struct error *error);
 
 /* The four callbacks for http_server_start; context is the api. */
 struct http_app api_http_app(struct api *api);

@@ -2,13 +2,18 @@
 
 #include "base/num.h"
 
-/* "N" or nothing; false for anything else. */
+/* Digits or nothing; false for anything else. What no file reaches counts as the largest number. */
 static bool parse_position(struct str text, bool *ret_is_there, int64_t *ret_value)
 {
+    int64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') return false;
+        if (!num_mul(value, 10, &value) || !num_add(value, text.data[i] - '0', &value))
+            value = INT64_MAX;
+    }
     *ret_is_there = text.len > 0;
-    *ret_value = 0;
-    if (text.len == 0) return true;
-    return text.data[0] != '-' && str_to_int64(text, ret_value);
+    *ret_value = value;
+    return true;
 }
 
 enum byte_range_kind byte_range_parse(struct str header, int64_t size, int64_t *ret_offset,
@@ -17,7 +22,8 @@ enum byte_range_kind byte_range_parse(struct str header, int64_t size, int64_t *
     *ret_offset = 0;
     *ret_length = size;
     struct str unit, first_text;
-    if (!str_cut(&header, '=', &unit) || !str_eq(str_trim(unit), STR("bytes"))) return RANGE_WHOLE;
+    if (!str_cut(&header, '=', &unit) || !str_eq_ignoring_case(str_trim(unit), STR("bytes")))
+        return RANGE_WHOLE;
     header = str_trim(header);
     if (!str_cut(&header, '-', &first_text) || header.data == NULL) return RANGE_WHOLE;
     bool    has_first, has_last;

@@ -1,127 +1,12 @@
+#include "api/admission.h"
 #include "api/api.h"
 #include "api/reply.h"
 #include "base/log.h"
 #include "domain/api_key.h"
 #include "domain/worker.h"
 
-#include <string.h>
-
-/* --- binding ------------------------------------------------------------------------------------
- */
-
-static const struct binding *const binding_tables[] = {
-    jobs_bindings,      keys_bindings,        billing_bindings,     organisation_bindings,
-    worker_bindings,    worker_jobs_bindings, submissions_bindings, uploads_bindings,
-    downloads_bindings, server_bindings,
-};
-
-static bool has_shape_of(const struct binding *binding, enum contract_access access)
-{
-    switch (access) {
-    case ACCESS_READ:
-    case ACCESS_WRITE: return binding->handle && !binding->external && !binding->stream;
-    case ACCESS_EXTERNAL: return binding->external && !binding->handle && !binding->stream;
-    case ACCESS_STREAM: return binding->stream && !binding->handle && !binding->external;
-    }
-    return false;
-}
-
-enum err api_bind(struct api *api, struct error *error)
-{
-    for (size_t table = 0; table < COUNT_OF(binding_tables); table++) {
-        for (const struct binding *b = binding_tables[table]; b->operation_id; b++) {
-            const struct contract_operation *operation =
-                contract_find(api->contract, str_of(b->operation_id));
-            if (operation == NULL || api->bindings[operation->index])
-                return FAIL(error, ERR_INVALID, "handler_unknown",
-                            "%s: no such operation, or bound twice", b->operation_id);
-            if (!has_shape_of(b, operation->access))
-                return FAIL(error, ERR_INVALID, "handler_mismatch",
-                            "%s: the handler does not fit x-access", b->operation_id);
-            api->bindings[operation->index] = b;
-        }
-    }
-    for (int i = 0; i < contract_operations_count(api->contract); i++)
-        if (api->bindings[i] == NULL)
-            return FAIL(error, ERR_INVALID, "operation_unbound", "%.*s has no handler",
-                        STR_ARG(contract_operation_at(api->contract, i)->operation_id));
-    return ERR_OK;
-}
-
-/* --- for handlers -------------------------------------------------------------------------------
- */
-
-struct str request_path(const struct request *request, const char *name)
-{
-    for (int i = 0; i < request->match.path_values_count; i++)
-        if (str_eq(request->match.path_names[i], str_of(name)))
-            return request->match.path_values[i];
-    CHECK(!"the operation has no such path parameter");
-    return STR_NONE;
-}
-
-static const struct contract_value *find_value(const struct request *request, const char *name)
-{
-    for (int i = 0; i < request->operation->parameters_count; i++) {
-        const struct contract_parameter *parameter = &request->operation->parameters[i];
-        if (parameter->place != PLACE_PATH && str_eq(parameter->name, str_of(name)))
-            return &request->values[i];
-    }
-    CHECK(!"the operation has no such parameter");
-    return NULL;
-}
-
-struct str request_text(const struct request *request, const char *name)
-{
-    const struct contract_value *value = find_value(request, name);
-    return value->is_present ? value->text : STR_NONE;
-}
-
-int64_t request_int(const struct request *request, const char *name, int64_t when_absent)
-{
-    const struct contract_value *value = find_value(request, name);
-    return value->is_present ? value->integer : when_absent;
-}
-
 /* --- one request --------------------------------------------------------------------------------
  */
-
-static struct str header_of(const void *context, const char *name)
-{
-    return http_header(context, name);
-}
-
-static struct str bearer_of(const struct http_exchange *http)
-{
-    struct str value = http_header(http, "Authorization"), scheme;
-    if (!str_cut(&value, ' ', &scheme) || !str_eq_ignoring_case(scheme, STR("bearer")))
-        return STR_NONE;
-    return str_trim(value);
-}
-
-/* The peer, or, behind the trusted proxy, the last hop it names. */
-static struct str client_address(const struct exchange *exchange)
-{
-    struct str peer = exchange->http->peer, proxy = exchange->api->config->trusted_proxy;
-    if (proxy.len == 0 || !str_eq(peer, proxy)) return peer;
-    struct str hops = http_header(exchange->http, "X-Forwarded-For"), hop, last = peer;
-    while (str_cut(&hops, ',', &hop))
-        if (str_trim(hop).len) last = str_trim(hop);
-    return last;
-}
-
-enum err exchange_count_failure(struct exchange *exchange)
-{
-    struct meter_reading reading;
-    struct str           name =
-        str_format(exchange->http->arena, "failures:%.*s", STR_ARG(client_address(exchange)));
-    meter_take(exchange->api->meter, name, exchange->api->config->auth_failures_per_minute,
-               exchange->call.now_ms, &reading);
-    if (reading.is_allowed) return exchange->call.error.code;
-    exchange->call.error.retry_after_s = reading.retry_after_s;
-    return FAIL(&exchange->call.error, ERR_LIMITED, "too_many_failures",
-                "too many failed authentications from this address");
-}
 
 /* Begin a call on this thread's reader. */
 static enum err begin_read(struct exchange *exchange)
@@ -138,129 +23,6 @@ static void end_read(struct exchange *exchange)
 {
     CHECK(db_open_statements(exchange->call.db) == 0);
     db_rollback(exchange->call.db);
-}
-
-static enum err authenticate(struct exchange *exchange)
-{
-    enum contract_security security = exchange->request.operation->security;
-    if (security == SECURITY_NONE) return ERR_OK;
-    struct str bearer = bearer_of(exchange->http);
-    enum err   e;
-    if (bearer.data == NULL)
-        e = FAIL(&exchange->call.error, ERR_UNAUTHENTICATED, "credentials_missing",
-                 "send Authorization: Bearer with %s",
-                 security == SECURITY_API_KEY ? "an API key" : "a session token");
-    else if (security == SECURITY_API_KEY)
-        e = api_key_authenticate(&exchange->call, bearer, &exchange->actor);
-    else
-        e = worker_authenticate(&exchange->call, bearer, &exchange->actor);
-    if (e == ERR_UNAUTHENTICATED) return exchange_count_failure(exchange);
-    return e;
-}
-
-static enum err take_rate(struct exchange *exchange)
-{
-    const struct actor *actor = &exchange->actor;
-    if (actor->kind == ACTOR_NOBODY) return ERR_OK;
-    int64_t          limit = actor->rate_limit_per_minute ? actor->rate_limit_per_minute
-                                                          : exchange->api->config->rate_limit_per_minute;
-    const struct id *credential = actor->kind == ACTOR_WORKER ? &actor->session_id : &actor->key_id;
-    meter_take(exchange->api->meter, id_str(credential), limit, exchange->call.now_ms,
-               &exchange->rate);
-    exchange->is_metered = true;
-    if (exchange->rate.is_allowed) return ERR_OK;
-    exchange->call.error.retry_after_s = exchange->rate.retry_after_s;
-    return FAIL(&exchange->call.error, ERR_LIMITED, "rate_limit_exceeded",
-                "more than %lld requests a minute", (long long)limit);
-}
-
-static enum err check_scope(struct exchange *exchange)
-{
-    struct str name = exchange->request.operation->scope;
-    enum scope scope;
-    if (name.data == NULL || exchange->actor.kind != ACTOR_API_KEY) return ERR_OK;
-    CHECK(scope_parse(name, &scope));
-    if (exchange->actor.scopes & BIT(scope)) return ERR_OK;
-    return FAIL(&exchange->call.error, ERR_FORBIDDEN, "scope_missing",
-                "the API key lacks the scope %.*s", STR_ARG(name));
-}
-
-/* 401, 429, 403: who asks and whether he may. */
-static enum err admit(struct exchange *exchange)
-{
-    enum err e = authenticate(exchange);
-    if (e) return e;
-    exchange->call.actor = exchange->actor;
-    e = take_rate(exchange);
-    if (e) return e;
-    return check_scope(exchange);
-}
-
-static enum err check_idempotency_key(struct exchange *exchange)
-{
-    struct str key = http_header(exchange->http, "Idempotency-Key");
-    if (!exchange->request.operation->is_idempotent || key.data == NULL) return ERR_OK;
-    if (!idempotency_key_is_valid(key)) {
-        error_add_fault(&exchange->call.error, exchange->http->arena, STR("Idempotency-Key"),
-                        "pattern", "must have 1 to %d visible characters",
-                        IDEMPOTENCY_KEY_BYTES_MAX);
-        return FAIL(&exchange->call.error, ERR_INVALID, "invalid_parameters",
-                    "bad Idempotency-Key");
-    }
-    exchange->has_idempotency_key = true;
-    exchange->idempotency.operation = exchange->request.operation->operation_id;
-    exchange->idempotency.key = key;
-    idempotency_fingerprint(exchange->http->method, exchange->http->path, exchange->http->query,
-                            exchange->http->body, exchange->idempotency.fingerprint);
-    return ERR_OK;
-}
-
-/* 400: headers and query. */
-static enum err check_parameters(struct exchange *exchange)
-{
-    enum err e = contract_check_parameters(exchange->request.operation, exchange->http->arena,
-                                           exchange->http->query, header_of, exchange->http,
-                                           &exchange->call.error, exchange->request.values);
-    if (e) return e;
-    return check_idempotency_key(exchange);
-}
-
-/* 400 and 422: the body. */
-static enum err check_body(struct exchange *exchange)
-{
-    const struct contract_operation *operation = exchange->request.operation;
-    if (operation->body == NULL) return ERR_OK;
-    if (exchange->http->body.len == 0 && !operation->is_body_required) return ERR_OK;
-    json_t  *root;
-    enum err e =
-        json_parse(exchange->http->arena, exchange->http->body, &exchange->call.error, &root);
-    if (e) return e;
-    if (!json_is_object(root))
-        return FAIL(&exchange->call.error, ERR_INVALID, "wrong_root",
-                    "the body must be a JSON object");
-    exchange->request.body = root;
-    return schema_check(operation->body, exchange->http->arena, root, &exchange->call.error);
-}
-
-static bool is_json(struct str content_type)
-{
-    struct str type;
-    if (!str_cut(&content_type, ';', &type)) return false;
-    return str_eq_ignoring_case(str_trim(type), STR("application/json"));
-}
-
-/* 413 and 415: before anything is known of who asks. */
-static enum err check_envelope(struct exchange *exchange)
-{
-    const struct contract_operation *operation = exchange->request.operation;
-    if (http_body_is_too_large(exchange->http))
-        return FAIL(&exchange->call.error, ERR_TOO_LARGE, "body_too_large",
-                    "the body may have %lld bytes", (long long)operation->body_bytes_max);
-    if (operation->body && exchange->http->body.len > 0 &&
-        !is_json(http_header(exchange->http, "Content-Type")))
-        return FAIL(&exchange->call.error, ERR_MEDIA_TYPE, "not_json",
-                    "send Content-Type: application/json");
-    return ERR_OK;
 }
 
 static void finish(struct exchange *exchange, enum err e)
@@ -445,12 +207,21 @@ static struct exchange *exchange_new(struct api *api, struct http_exchange *http
     return exchange;
 }
 
+/* tus asks for it: some clients can only say POST. */
+static struct str method_of(const struct http_exchange *http)
+{
+    struct str asked = http_header(http, "X-HTTP-Method-Override");
+    bool       may_override =
+        str_eq(http->method, STR("POST")) && str_starts_with(http->path, STR("/worker/v1/uploads"));
+    return may_override && asked.data ? asked : http->method;
+}
+
 static enum err match_route(struct exchange *exchange)
 {
     struct str allow = STR_NONE;
     enum err   e = contract_match(exchange->api->contract, exchange->http->arena,
-                                  exchange->http->method, exchange->http->path, &exchange->call.error,
-                                  &exchange->request.match, &allow);
+                                  method_of(exchange->http), exchange->http->path,
+                                  &exchange->call.error, &exchange->request.match, &allow);
     if (e == ERR_METHOD) http_reply_header(exchange->http, "Allow", allow);
     if (e) return e;
     exchange->request.operation = exchange->request.match.operation;
@@ -466,8 +237,8 @@ static enum err begin_stream(struct exchange *exchange)
 {
     enum err e = begin_read(exchange);
     if (e) return e;
-    e = admit(exchange);
-    if (e == ERR_OK) e = check_parameters(exchange);
+    e = admission_admit(exchange);
+    if (e == ERR_OK) e = admission_check_parameters(exchange);
     if (e == ERR_OK) e = exchange->binding->stream->begin(exchange);
     end_read(exchange);
     exchange->is_stream_begun = e == ERR_OK;
@@ -516,15 +287,15 @@ static void on_request(void *context, struct http_exchange *http)
         start_io(exchange);
         return;
     }
-    enum err e = check_envelope(exchange);
+    enum err e = admission_check_envelope(exchange);
     if (e == ERR_OK) e = begin_read(exchange);
     if (e) {
         finish(exchange, e);
         return;
     }
-    e = admit(exchange);
-    if (e == ERR_OK) e = check_parameters(exchange);
-    if (e == ERR_OK) e = check_body(exchange);
+    e = admission_admit(exchange);
+    if (e == ERR_OK) e = admission_check_parameters(exchange);
+    if (e == ERR_OK) e = admission_check_body(exchange);
     if (e) {
         end_read(exchange);
         finish(exchange, e);

@@ -145,7 +145,10 @@ enum err api_key_recheck(struct call *call)
     if (e == ERR_NOT_FOUND)
         return FAIL(&call->error, ERR_UNAUTHENTICATED, "bad_credentials", "unknown API key");
     if (e) return e;
-    return check_works(call, &key);
+    e = check_works(call, &key);
+    if (e) return e;
+    actor_of(&key, &call->actor);
+    return ERR_OK;
 }
 
 /* --- making -------------------------------------------------------------------------------------

@@ -61,7 +61,8 @@ MUST_USE enum err api_key_revoke(struct call *call, struct str id_text);
 MUST_USE enum err api_key_authenticate(struct call *call, struct str secret,
                                        struct actor *ret_actor);
 
-/* Does the acting key still work, seen from inside the write transaction? Same errors. */
+/* Does the acting key still work, seen from inside the write transaction? Same errors. Makes
+ * call->actor what the key is now: it may have been rotated since it was let in. */
 MUST_USE enum err api_key_recheck(struct call *call);
 
 /* Note when keys were used. */

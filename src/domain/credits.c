@@ -31,6 +31,7 @@ static enum err lot_insert(struct call *call, const struct transfer *transfer)
 /* remaining_cents += change; the store refuses what would leave 0 … granted. */
 static enum err lot_change(struct call *call, const struct id *lot_id, int64_t change_cents)
 {
+    /* tenant: keyed by a lot that was read with its organisation bound */
     struct stmt *q =
         db_query(call->db, "UPDATE lots SET remaining_cents = remaining_cents + $2 WHERE id = $1");
     bind_id(q, 1, lot_id);
@@ -97,6 +98,7 @@ enum err credits_expire_all_due(struct call *call, int count, int *ret_count)
 {
     int expired = 0;
     for (; expired < count; expired++) {
+        /* tenant: the sweeper serves every organisation */
         struct stmt *q = db_query(call->db, "SELECT org_id, environment FROM lots"
                                             " WHERE remaining_cents > 0 AND expires_ms <= $1"
                                             " LIMIT 1");

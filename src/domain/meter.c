@@ -14,6 +14,7 @@ struct entry {
     char    name[METER_NAME_BYTES_MAX];
     size_t  len; /* 0 = unused */
     int64_t units;
+    int64_t full_units; /* as of the last request; 0 = it had no limit */
     int64_t updated_ms;
     bool    is_used; /* since the last collection */
 };
@@ -49,7 +50,7 @@ static uint32_t hash_name(struct str name)
     return hash;
 }
 
-static struct entry *find(struct meter *meter, struct str name, int64_t full_units, int64_t now_ms)
+static struct entry *find(struct meter *meter, struct str name, int64_t now_ms)
 {
     struct entry *set = &meter->entries[(size_t)(hash_name(name) % SETS) * WAYS];
     struct entry *oldest = set;
@@ -58,7 +59,7 @@ static struct entry *find(struct meter *meter, struct str name, int64_t full_uni
         bool is_better = oldest->len && (!set[i].len || set[i].updated_ms < oldest->updated_ms);
         if (is_better) oldest = &set[i];
     }
-    *oldest = (struct entry){ .len = name.len, .units = full_units, .updated_ms = now_ms };
+    *oldest = (struct entry){ .len = name.len, .updated_ms = now_ms };
     memcpy(oldest->name, name.data, name.len);
     return oldest;
 }
@@ -68,7 +69,9 @@ static void refill(struct entry *entry, int64_t per_minute, int64_t full_units, 
     int64_t elapsed_ms = num_max(0, now_ms - entry->updated_ms);
     int64_t gained;
     if (!num_mul(elapsed_ms, per_minute, &gained)) gained = full_units;
+    if (entry->full_units == 0) gained = full_units; /* new, or without a limit until now */
     entry->units = num_min(full_units, num_min(gained, full_units) + entry->units);
+    entry->full_units = full_units;
     entry->updated_ms = num_max(entry->updated_ms, now_ms);
 }
 
@@ -80,7 +83,7 @@ void meter_take(struct meter *meter, struct str name, int64_t per_minute, int64_
     CHECK(name.len > 0);
 
     pthread_mutex_lock(&meter->lock);
-    struct entry *entry = find(meter, name, full_units, now_ms);
+    struct entry *entry = find(meter, name, now_ms);
     refill(entry, per_minute, full_units, now_ms);
     bool is_allowed = per_minute == 0 || entry->units >= UNITS_PER_REQUEST;
     if (is_allowed && per_minute) entry->units -= UNITS_PER_REQUEST;

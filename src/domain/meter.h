@@ -21,7 +21,8 @@ struct meter *meter_start(void);
 void          meter_stop(struct meter *meter);
 
 /* Take one request from the bucket of name (an id, an address) that holds per_minute and refills
- * evenly. name is cut to METER_NAME_BYTES_MAX. A full table forgets the entry longest unused. */
+ * evenly. name is cut to what METER_NAME_BYTES_MAX holds. Where there is no room for a new name,
+ * the one of its neighbours that was longest unused is forgotten: its bucket is full again. */
 void meter_take(struct meter *meter, struct str name, int64_t per_minute, int64_t now_ms,
                 struct meter_reading *ret_reading);
 

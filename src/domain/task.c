@@ -96,6 +96,15 @@ enum err task_fail(struct call *call, const struct task *task, const char *reaso
     return lost_unless_changed(call, e, changes);
 }
 
+/* Every claim that ended well took its row with it, and every other was counted as a failure. */
+enum err task_release_claimed(struct call *call, int64_t *ret_count)
+{
+    struct stmt *q = db_query(call->db, "UPDATE tasks SET run_ms = $1"
+                                        " WHERE claims_count > failures_count AND run_ms > $1");
+    bind_int(q, 1, call->now_ms);
+    return stmt_run(q, &call->error, ret_count);
+}
+
 enum err task_next_due(struct call *call, enum task_kind kind, int64_t *ret_due_ms)
 {
     struct stmt *q = db_query(call->db, "SELECT min(run_ms) FROM tasks WHERE kind = $1");

@@ -36,6 +36,10 @@ MUST_USE enum err task_finish(struct call *call, const struct task *task);
 /* Could not be done now: due again after a back-off that doubles per failure (2 s … 10 min). */
 MUST_USE enum err task_fail(struct call *call, const struct task *task, const char *reason);
 
+/* Make due now what was claimed and neither finished nor failed since. For a server that starts,
+ * and is alone with its store: whoever held these claims is dead. Their claims stay void. */
+MUST_USE enum err task_release_claimed(struct call *call, int64_t *ret_count);
+
 /* When the next task of the kind is due; 0 = none waits. */
 MUST_USE enum err task_next_due(struct call *call, enum task_kind kind, int64_t *ret_due_ms);
 

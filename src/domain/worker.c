@@ -224,8 +224,11 @@ enum err invite_use(struct call *call, struct str token, struct str name, struct
                                         " AND worker_id IS NULL");
     bind_id(q, 1, &invite_id);
     bind_id(q, 2, &worker_id);
-    e = stmt_run(q, &call->error, NULL);
+    int64_t changes = 0;
+    e = stmt_run(q, &call->error, &changes);
     if (e) return e;
+    if (changes == 0)
+        return FAIL(&call->error, ERR_CONFLICT, "invite_used", "the invite was used already");
     *ret_worker_id = worker_id;
     return ERR_OK;
 }

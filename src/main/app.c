@@ -1,9 +1,13 @@
 #include "main/app.h"
 
+#include "api/api.h"
+#include "api/upload_sweep.h"
 #include "api/upload_table.h"
 #include "base/log.h"
 #include "platform/disk.h"
 #include "platform/embedded.h"
+#include "runner/runner.h"
+#include "web/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +23,7 @@ enum { IO_THREADS = 6, DESCRIPTORS_RESERVED = 256 };
 struct app {
     struct store             store;
     int                      lock_fd;
+    int                      listen_fd; /* -1 once the HTTP server has it */
     struct media_zygote     *zygote;
     const struct contract   *contract;
     const struct blob_store *blobs;
@@ -63,8 +68,8 @@ static void fit_to_descriptors(struct config *config)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur == RLIM_INFINITY) return;
-    /* A connection may hold its socket and a file. */
-    int64_t affordable = ((int64_t)limit.rlim_cur - DESCRIPTORS_RESERVED) / 2;
+    /* A connection may hold its socket, a file, and beside it one whose checksum is not known. */
+    int64_t affordable = ((int64_t)limit.rlim_cur - DESCRIPTORS_RESERVED) / 3;
     if (affordable < 8) affordable = 8;
     if (config->connections_max > affordable) config->connections_max = affordable;
 }
@@ -99,7 +104,7 @@ static enum err start_api(struct app *app, struct error *error)
     if (e) return e;
     app->io_pool = io_pool_start(IO_THREADS);
     app->meter = meter_start();
-    app->uploads = upload_table_start(app->blobs);
+    app->uploads = upload_table_open(&app->api);
     app->api = (struct api){
         .config = &store->config,
         .keyring = store->keyring,
@@ -116,7 +121,7 @@ static enum err start_api(struct app *app, struct error *error)
         .run_due = on_run_due,
         .runner_context = app,
     };
-    return api_bind(&app->api, error);
+    return api_bind(&app->api, pages_bindings, error);
 }
 
 static void start_runners(struct app *app)
@@ -136,25 +141,20 @@ static void start_runners(struct app *app)
     if (app->store.config.tasks) app->runners = runners_start(&services);
 }
 
-static void learn_url(struct app *app)
+/* Bind before any thread starts: the links that replies carry need the port. */
+static enum err listen_first(struct app *app, struct error *error)
 {
     struct config *config = &app->store.config;
-    bool           is_v6 = memchr(config->listen_address.data, ':', config->listen_address.len);
+    enum err       e =
+        http_listen(config->listen_address, (int)config->listen_port, error, &app->listen_fd);
+    if (e) return e;
+    bool is_v6 = memchr(config->listen_address.data, ':', config->listen_address.len);
     app->url =
         str_format(&app->store.arena, "%s://%s%.*s%s:%d", config->tls_cert.len ? "https" : "http",
                    is_v6 ? "[" : "", STR_ARG(config->listen_address), is_v6 ? "]" : "",
-                   http_server_port(app->http));
+                   http_listen_port(app->listen_fd));
     if (config->public_url.len == 0) config->public_url = app->url;
-}
-
-/* A fixed port is known before the first request can come; a free one only after it is bound. */
-static void guess_public_url(struct app *app)
-{
-    struct config *config = &app->store.config;
-    if (config->public_url.len || config->listen_port == 0) return;
-    config->public_url =
-        str_format(&app->store.arena, "%s://%.*s", config->tls_cert.len ? "https" : "http",
-                   STR_ARG(config->listen));
+    return ERR_OK;
 }
 
 static enum err start_http(struct app *app, struct error *error)
@@ -162,8 +162,7 @@ static enum err start_http(struct app *app, struct error *error)
     const struct config       *config = &app->store.config;
     struct arena              *arena = &app->store.arena;
     struct http_server_options options = {
-        .address = config->listen_address,
-        .port = (int)config->listen_port,
+        .listen_fd = app->listen_fd,
         .threads_count = (int)config->http_threads,
         .connections_max = (int)config->connections_max,
         .connections_per_address_max = (int)config->connections_per_address_max,
@@ -174,6 +173,7 @@ static enum err start_http(struct app *app, struct error *error)
         .tls_key_path = config->tls_key.len ? str_c(arena, config->tls_key) : NULL,
     };
     struct http_app http_app = api_http_app(&app->api);
+    app->listen_fd = -1; /* the server's now */
     return http_server_start(&options, &http_app, error, &app->http);
 }
 
@@ -182,6 +182,8 @@ static enum err start_all(struct app *app, struct error *error)
     enum err e = lock_directory(app, error);
     if (e) return e;
     fit_to_descriptors(&app->store.config);
+    e = listen_first(app, error);
+    if (e) return e;
     e = media_zygote_start(error, &app->zygote);
     if (e) return e;
     e = start_store(app, error);
@@ -189,18 +191,14 @@ static enum err start_all(struct app *app, struct error *error)
     e = start_api(app, error);
     if (e) return e;
     start_runners(app);
-    guess_public_url(app);
-    e = start_http(app, error);
-    if (e) return e;
-    learn_url(app);
-    return ERR_OK;
+    return start_http(app, error);
 }
 
 enum err app_start(const struct config *config, struct error *error, struct app **ret_app)
 {
     struct app *app = calloc(1, sizeof(*app));
     CHECK(app != NULL);
-    app->lock_fd = -1;
+    app->lock_fd = app->listen_fd = -1;
     enum err e = store_open(&app->store, config, error);
     if (e) {
         free(app);
@@ -221,11 +219,12 @@ void app_stop(struct app *app)
     if (app->http) http_server_stop(app->http, app->store.config.drain_timeout_ms);
     runners_stop(app->runners);
     io_pool_stop(app->io_pool);
-    upload_table_stop(app->uploads);
-    meter_stop(app->meter);
-    db_readers_close(app->readers);
+    db_readers_close(app->readers); /* before the writer: its last checkpoint waits for readers */
     if (app->writer) writer_stop(app->writer);
+    if (app->uploads) upload_table_close(app->uploads);
+    meter_stop(app->meter);
     if (app->zygote) media_zygote_stop(app->zygote);
+    fd_close(&app->listen_fd);
     fd_close(&app->lock_fd);
     store_close(&app->store);
     free(app);
@@ -234,11 +233,6 @@ void app_stop(struct app *app)
 struct store *app_store(struct app *app)
 {
     return &app->store;
-}
-
-int app_port(const struct app *app)
-{
-    return http_server_port(app->http);
 }
 
 struct str app_url(const struct app *app)

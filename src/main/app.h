@@ -1,35 +1,8 @@
-/* The application: the parts of a server, made in order and ended in reverse; and the smaller set a
- * command needs. The only file besides arena.c that may allocate for the process's life. */
+/* The application: the parts of a server, made in order and ended in reverse. */
 #ifndef FIRSTHAND_MAIN_APP_H
 #define FIRSTHAND_MAIN_APP_H
 
-#include "api/api.h"
-#include "runner/runner.h"
-
-/* The store and what belongs to it: enough for every command. */
-struct store {
-    struct arena          arena; /* for the process's life */
-    struct config         config;
-    const char           *database_url;
-    const struct keyring *keyring;
-    struct world          world;
-};
-
-/* Open the data directory: made when absent; as its owner (root becomes him) or not at all; store
- * migrated, server key read, clock set. config is copied. store_close ends it.
- * ERR_UNAVAILABLE "data_dir" | "server_key_…" | "database_open", ERR_CONFLICT "schema_newer" | ….
- */
-MUST_USE enum err store_open(struct store *store, const struct config *config, struct error *error);
-void              store_close(struct store *store);
-
-/* Run in one write transaction on a connection of its own, as an operator: for commands. The call's
- * arena is the store's. */
-MUST_USE enum err store_commit(struct store *store, struct call                         *call,
-                               enum err (*run)(struct call *call, void *argument), void *argument);
-
-/* The same for reading, in one snapshot. */
-MUST_USE enum err store_read(struct store *store, struct call                         *call,
-                             enum err (*run)(struct call *call, void *argument), void *argument);
+#include "main/store.h"
 
 struct app;
 
@@ -42,7 +15,6 @@ MUST_USE enum err app_start(const struct config *config, struct error *error, st
 void app_stop(struct app *app);
 
 struct store *app_store(struct app *app);
-int           app_port(const struct app *app);
 
 /* "http://127.0.0.1:3000": where it really listens. Owned by the app. */
 struct str app_url(const struct app *app);

@@ -2,8 +2,8 @@
 #include "domain/ledger.h"
 #include "domain/organisation.h"
 #include "domain/worker.h"
-#include "main/app.h"
 #include "main/commands.h"
+#include "main/store.h"
 
 enum { RESULT_BYTES_MAX = 16 << 10 };
 

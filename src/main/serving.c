@@ -1,7 +1,9 @@
 #include "main/serving.h"
 
 #include "base/log.h"
+#include "platform/media_zygote.h"
 
+#include <pthread.h>
 #include <signal.h>
 
 static void signals(sigset_t *set)

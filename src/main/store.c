@@ -1,5 +1,5 @@
+#include "main/store.h"
 #include "domain/clock.h"
-#include "main/app.h"
 #include "platform/db_migrate.h"
 #include "platform/disk.h"
 

@@ -4,8 +4,9 @@
  *     DATA-DIR/blobs/NAME        complete, durable, mode 0444
  *     DATA-DIR/delivered/ORG/JOB/FILE_ID.EXT  and  manifest.jsonl
  *
- * Names are made by the server and hold no '/'. Writing errors are ERR_UNAVAILABLE "disk_full" |
- * "disk_io". */
+ * Names are made by the server: one path component that does not begin with '.', of less than 128
+ * bytes. Another name is a broken invariant (CHECK). Writing errors are ERR_UNAVAILABLE "disk_full"
+ * | "disk_io". */
 #ifndef FIRSTHAND_PLATFORM_BLOB_H
 #define FIRSTHAND_PLATFORM_BLOB_H
 
@@ -22,6 +23,13 @@ MUST_USE enum err blob_store_open(struct str data_dir, struct arena *arena, stru
 /* Open a part for reading and writing, made when it is not there. The caller closes *ret_fd. */
 MUST_USE enum err blob_part_open(const struct blob_store *store, struct str name,
                                  struct error *error, int *ret_fd);
+
+/* Bytes of a part; -1 when it is not there. */
+int64_t blob_part_size(const struct blob_store *store, struct str name);
+
+/* Make what was written to an open part durable, and, for a new part, its name. */
+MUST_USE enum err blob_part_sync(const struct blob_store *store, int fd, bool is_new,
+                                 struct error *error);
 
 /* Remove a part; absent is fine. */
 void blob_part_remove(const struct blob_store *store, struct str name);
@@ -42,7 +50,8 @@ MUST_USE enum err blob_hash(const struct blob_store *store, struct str name, str
 
 /* Deliver a blob as folder/file_name under delivered/: a reflink or a copy, fsynced, mode 0444, and
  * its line appended to the folder's manifest, fsynced. What was delivered before is left alone; a
- * torn last line of the manifest is cut. file_id is what a manifest line of it contains. */
+ * torn last line of the manifest is cut. file_id is what a manifest line of it contains.
+ * Several may be delivered into one folder at once. ERR_NOT_FOUND "blob": no such bytes. */
 struct blob_delivery {
     struct str blob_name;
     struct str folder; /* "org_…/job_…" */

@@ -3,7 +3,9 @@
 #include "base/num.h"
 #include "base/time_text.h"
 
+#include <arpa/inet.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 enum setting_type { SETTING_TEXT, SETTING_COUNT, SETTING_DURATION, SETTING_RATE, SETTING_SWITCH };
@@ -26,8 +28,8 @@ static const struct setting settings[] = {
       "address and port; port 0 picks a free one and prints it" },
     { "data-dir", SETTING_TEXT, AT(data_dir), 0, 0, "./data", false,
       "store, files, delivered folders, server.key" },
-    { "database", SETTING_TEXT, AT(database), 0, 0, "", false,
-      "empty: SQLite in the data directory" },
+    { "database", SETTING_TEXT, AT(database), 0, 0, "", true,
+      "sqlite:PATH; empty: store.db in the data directory" },
     { "public-url", SETTING_TEXT, AT(public_url), 0, 0, "", false,
       "base of download and invite links; empty: from listen" },
     { "platform-fee", SETTING_RATE, AT(platform_fee_ppm), 0, PPM_ONE / 2, "0.20", false,
@@ -144,8 +146,8 @@ static bool rate_parse(struct str text, int64_t *ret_ppm)
     struct str whole_text;
     int64_t    whole, fraction = 0;
     if (!str_cut(&text, '.', &whole_text) || !str_to_int64(whole_text, &whole)) return false;
-    if (whole < 0 || whole > 1 || text.len > 6) return false;
-    if (text.data && (!str_to_int64(text, &fraction) || fraction < 0)) return false;
+    if (whole_text.len != 1 || whole < 0 || whole > 1 || text.len > 6) return false;
+    if (text.data && (!str_to_int64(text, &fraction) || text.data[0] == '-')) return false;
     for (size_t i = text.len; i < 6; i++)
         fraction *= 10;
     *ret_ppm = whole * PPM_ONE + fraction;
@@ -175,12 +177,23 @@ static bool number_parse(const struct setting *setting, struct str text, int64_t
     }
 }
 
+static bool is_plain_text(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] < ' ' || text.data[i] == 0x7f) return false;
+    return str_is_utf8(text);
+}
+
 static enum err set(struct config *config, const struct setting *setting, struct str text,
                     struct error *error)
 {
     char *at = (char *)config + setting->offset;
     if (text.len > CONFIG_TEXT_BYTES_MAX)
-        return FAIL(error, ERR_INVALID, "bad_setting", "%s is too long", setting->name);
+        return FAIL(error, ERR_INVALID, "bad_setting", "%s is longer than %d bytes", setting->name,
+                    CONFIG_TEXT_BYTES_MAX);
+    if (!is_plain_text(text))
+        return FAIL(error, ERR_INVALID, "bad_setting",
+                    "%s must be UTF-8 without control characters", setting->name);
     if (setting->type == SETTING_TEXT) {
         *(struct str *)(void *)at = text;
         return ERR_OK;
@@ -218,33 +231,117 @@ static struct str value_of(const struct setting *setting, struct flags          
     return environment ? str_copy(arena, str_of(environment)) : str_of(setting->when_absent);
 }
 
+enum { ADDRESS_BYTES = 16 };
+
+/* A numeric address: of IPv4, or of IPv6. IPv4 comes out as its IPv4-mapped form. */
+static bool address_parse(struct str text, unsigned char address[ADDRESS_BYTES], bool *ret_is_v6)
+{
+    static const unsigned char mapped[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+    char                       plain[INET6_ADDRSTRLEN];
+    if (text.len >= sizeof(plain)) return false;
+    snprintf(plain, sizeof(plain), "%.*s", STR_ARG(text));
+    *ret_is_v6 = inet_pton(AF_INET6, plain, address) == 1;
+    if (*ret_is_v6) return true;
+    memcpy(address, mapped, sizeof(mapped));
+    return inet_pton(AF_INET, plain, address + sizeof(mapped)) == 1;
+}
+
+static bool is_loopback(const unsigned char address[ADDRESS_BYTES])
+{
+    static const unsigned char v4[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127 };
+    static const unsigned char v6[ADDRESS_BYTES] = { [ADDRESS_BYTES - 1] = 1 };
+    return memcmp(address, v4, sizeof(v4)) == 0 || memcmp(address, v6, sizeof(v6)) == 0;
+}
+
 /* "127.0.0.1:3000", "[::1]:0" → address and port. */
-static bool split_listen(struct config *config)
+static bool split_listen(struct config *config, bool *ret_is_loopback)
 {
     struct str text = config->listen;
     size_t     at = text.len;
     while (at > 0 && text.data[at - 1] != ':')
         at--;
-    if (at < 2 || !str_to_int64(str_skip(text, at), &config->listen_port)) return false;
+    struct str port = str_skip(text, at);
+    if (at < 2 || port.len > 5 || !str_to_int64(port, &config->listen_port)) return false;
+    if (port.data[0] == '-' || config->listen_port > 65535) return false;
+
     struct str address = str_take(text, at - 1);
-    if (str_starts_with(address, STR("[")) && str_ends_with(address, STR("]")))
-        address = str_skip(str_take(address, address.len - 1), 1);
+    bool is_in_brackets = str_starts_with(address, STR("[")) && str_ends_with(address, STR("]")),
+         is_v6;
+    unsigned char bytes[ADDRESS_BYTES];
+    if (is_in_brackets) address = str_skip(str_take(address, address.len - 1), 1);
+    if (!address_parse(address, bytes, &is_v6) || is_v6 != is_in_brackets) return false;
     config->listen_address = address;
-    return address.len > 0 && config->listen_port >= 0 && config->listen_port <= 65535;
+    *ret_is_loopback = is_loopback(bytes);
+    return true;
 }
 
-static bool is_loopback(struct str address)
+/* Clients are told apart by the text of their address: the proxy's must be spelled the same way. */
+static bool canonical_address(struct str text, struct arena *arena, struct str *ret_text)
 {
-    return str_starts_with(address, STR("127.")) || str_eq(address, STR("::1"));
+    unsigned char bytes[ADDRESS_BYTES];
+    char          spelled[INET6_ADDRSTRLEN];
+    bool          is_v6;
+    if (!address_parse(text, bytes, &is_v6)) return false;
+    bool        is_v4 = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)bytes);
+    const void *address = is_v4 ? bytes + ADDRESS_BYTES - 4 : bytes;
+    CHECK(inet_ntop(is_v4 ? AF_INET : AF_INET6, address, spelled, sizeof(spelled)) != NULL);
+    *ret_text = str_copy(arena, str_of(spelled));
+    return true;
+}
+
+/* http or https, a host, perhaps a path: what links are made from by appending to it. */
+static bool is_base_url(struct str text)
+{
+    struct str scheme, rest = text;
+    if (!str_cut(&rest, ':', &scheme) || !str_starts_with(rest, STR("//"))) return false;
+    if (!str_eq(scheme, STR("http")) && !str_eq(scheme, STR("https"))) return false;
+    rest = str_skip(rest, 2);
+    if (rest.len == 0 || rest.data[0] == '/' || rest.data[0] == ':') return false;
+    for (size_t i = 0; i < rest.len; i++)
+        if (strchr(" \"<>\\^`{|}?#@", rest.data[i])) return false;
+    return true;
+}
+
+static bool is_log_level(struct str text)
+{
+    static const char *const levels[] = { "debug", "info", "warning", "error" };
+    for (size_t i = 0; i < COUNT_OF(levels); i++)
+        if (str_eq(text, str_of(levels[i]))) return true;
+    return false;
+}
+
+static enum err refuse(struct error *error, const char *rule, struct str value)
+{
+    return FAIL(error, ERR_INVALID, "bad_setting", "%s, got \"%.*s\"", rule,
+                STR_ARG(str_take(value, 60)));
+}
+
+/* Texts that have a form. */
+static enum err check_texts(struct config *config, struct arena *arena, struct error *error)
+{
+    if (config->data_dir.len == 0) return refuse(error, "data-dir must not be empty", STR(""));
+    while (str_ends_with(config->public_url, STR("/")))
+        config->public_url.len--;
+    if (config->public_url.len && !is_base_url(config->public_url))
+        return refuse(error, "public-url must be like https://example.com", config->public_url);
+    if (config->trusted_proxy.len &&
+        !canonical_address(config->trusted_proxy, arena, &config->trusted_proxy))
+        return refuse(error, "trusted-proxy must be a numeric address", config->trusted_proxy);
+    if (!is_log_level(config->log_level))
+        return refuse(error, "log-level must be debug, info, warning or error", config->log_level);
+    return ERR_OK;
 }
 
 /* What a single row cannot say. */
 static enum err check_together(struct config *config, struct error *error)
 {
-    if (!split_listen(config))
-        return FAIL(error, ERR_INVALID, "bad_setting", "listen must be ADDRESS:PORT, got \"%.*s\"",
-                    STR_ARG(config->listen));
-    if (config->test_clock && !is_loopback(config->listen_address))
+    bool is_local;
+    if (!split_listen(config, &is_local))
+        return refuse(error,
+                      "listen must be a numeric address and a port,"
+                      " such as 127.0.0.1:3000 or [::1]:3000",
+                      config->listen);
+    if (config->test_clock && !is_local)
         return FAIL(error, ERR_INVALID, "bad_setting",
                     "test-clock is only for a loopback listen address");
     if ((config->tls_cert.len == 0) != (config->tls_key.len == 0))
@@ -252,10 +349,6 @@ static enum err check_together(struct config *config, struct error *error)
     if (config->reservation_max_ms < config->reservation_ttl_ms)
         return FAIL(error, ERR_INVALID, "bad_setting",
                     "reservation-max must not be shorter than reservation-ttl");
-    if (config->data_dir.len == 0)
-        return FAIL(error, ERR_INVALID, "bad_setting", "data-dir must not be empty");
-    while (str_ends_with(config->public_url, STR("/")))
-        config->public_url.len--;
     return ERR_OK;
 }
 
@@ -268,7 +361,8 @@ enum err config_load(struct flags *flags, char *(*get_environment)(const char *n
         enum err   e = set(&config, &settings[i], value, error);
         if (e) return e;
     }
-    enum err e = check_together(&config, error);
+    enum err e = check_texts(&config, arena, error);
+    if (e == ERR_OK) e = check_together(&config, error);
     if (e) return e;
     *ret_config = config;
     return ERR_OK;

@@ -52,6 +52,41 @@ void sha256_drop(struct sha256 *hash)
     hash->state = NULL;
 }
 
+static const EVP_MD *checksum_method(enum checksum_kind kind)
+{
+    CHECK((unsigned)kind < CHECKSUM_KIND__COUNT);
+    return kind == CHECKSUM_SHA1 ? EVP_sha1() : EVP_sha256();
+}
+
+void checksum_begin(struct checksum *checksum, enum checksum_kind kind)
+{
+    checksum->state = EVP_MD_CTX_new();
+    CHECK(checksum->state != NULL);
+    CHECK(EVP_DigestInit_ex(checksum->state, checksum_method(kind), NULL) == 1);
+}
+
+void checksum_add(struct checksum *checksum, const void *bytes, size_t count)
+{
+    CHECK(EVP_DigestUpdate(checksum->state, bytes, count) == 1);
+}
+
+void checksum_end(struct checksum *checksum, unsigned char digest[CHECKSUM_BYTES_MAX])
+{
+    CHECK(EVP_DigestFinal_ex(checksum->state, digest, NULL) == 1);
+    checksum_drop(checksum);
+}
+
+void checksum_drop(struct checksum *checksum)
+{
+    EVP_MD_CTX_free(checksum->state);
+    checksum->state = NULL;
+}
+
+size_t checksum_bytes(enum checksum_kind kind)
+{
+    return (size_t)EVP_MD_get_size(checksum_method(kind));
+}
+
 void crypto_sha256(struct str bytes, unsigned char digest[SHA256_BYTES])
 {
     CHECK(EVP_Digest(bytes_of(bytes), bytes.len, digest, NULL, EVP_sha256(), NULL) == 1);

@@ -9,6 +9,7 @@
 
 enum {
     SHA256_BYTES = 32,
+    CHECKSUM_BYTES_MAX = 32,
     CRYPTO_KEY_BYTES = 32,
     CRYPTO_SEAL_OVERHEAD_BYTES = 12 + 16, /* nonce and tag */
     PASSWORD_HASH_BYTES_MAX = 128,
@@ -24,6 +25,20 @@ void sha256_begin(struct sha256 *hash);
 void sha256_add(struct sha256 *hash, const void *bytes, size_t count);
 void sha256_end(struct sha256 *hash, unsigned char digest[SHA256_BYTES]);
 void sha256_drop(struct sha256 *hash);
+
+/* Running digests by which a client checks a transfer. SHA-1 is here because tus asks for it; it
+ * guards against accidents only. The same rules as for struct sha256. */
+enum checksum_kind { CHECKSUM_SHA1, CHECKSUM_SHA256, CHECKSUM_KIND__COUNT };
+
+struct checksum {
+    void *state; /* NULL = not begun */
+};
+
+void   checksum_begin(struct checksum *checksum, enum checksum_kind kind);
+void   checksum_add(struct checksum *checksum, const void *bytes, size_t count);
+void   checksum_end(struct checksum *checksum, unsigned char digest[CHECKSUM_BYTES_MAX]);
+void   checksum_drop(struct checksum *checksum);
+size_t checksum_bytes(enum checksum_kind kind); /* length of its digest */
 
 void crypto_sha256(struct str bytes, unsigned char digest[SHA256_BYTES]);
 void crypto_hmac(const unsigned char key[CRYPTO_KEY_BYTES], struct str bytes,

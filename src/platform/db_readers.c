@@ -59,24 +59,31 @@ void db_readers_close(struct db_readers *readers)
     free(readers);
 }
 
+static enum err reader_open(struct db_readers *readers, struct error *error,
+                            struct reader **ret_reader)
+{
+    struct db *db;
+    enum err   e = db_open(readers->url, DB_READ, error, &db);
+    if (e) return e;
+    struct reader *reader = calloc(1, sizeof(*reader));
+    CHECK(reader != NULL);
+    reader->owner = readers;
+    reader->db = db;
+    pthread_mutex_lock(&readers->lock);
+    reader->next = readers->first;
+    if (reader->next) reader->next->previous = reader;
+    readers->first = reader;
+    pthread_mutex_unlock(&readers->lock);
+    CHECK(pthread_setspecific(readers->key, reader) == 0);
+    *ret_reader = reader;
+    return ERR_OK;
+}
+
 enum err db_readers_get(struct db_readers *readers, struct error *error, struct db **ret_db)
 {
     struct reader *reader = pthread_getspecific(readers->key);
-    if (reader == NULL) {
-        struct db *db;
-        enum err   e = db_open(readers->url, DB_READ, error, &db);
-        if (e) return e;
-        reader = calloc(1, sizeof(*reader));
-        CHECK(reader != NULL);
-        reader->owner = readers;
-        reader->db = db;
-        pthread_mutex_lock(&readers->lock);
-        reader->next = readers->first;
-        if (reader->next) reader->next->previous = reader;
-        readers->first = reader;
-        pthread_mutex_unlock(&readers->lock);
-        CHECK(pthread_setspecific(readers->key, reader) == 0);
-    }
+    enum err       e = reader ? ERR_OK : reader_open(readers, error, &reader);
+    if (e) return e;
     *ret_db = reader->db;
     return ERR_OK;
 }

@@ -66,10 +66,23 @@ static int listen_on(const struct listen_address *address)
     return -1;
 }
 
-static int port_of(int fd)
+enum err http_listen(struct str address, int port, struct error *error, int *ret_fd)
+{
+    struct listen_address parsed;
+    if (!address_parse(address, port, &parsed))
+        return FAIL(error, ERR_UNAVAILABLE, "cannot_listen", "%.*s:%d is not an address and port",
+                    STR_ARG(address), port);
+    int fd = listen_on(&parsed);
+    if (fd < 0)
+        return FAIL(error, ERR_UNAVAILABLE, "cannot_listen", "%.*s:%d: %m", STR_ARG(address), port);
+    *ret_fd = fd;
+    return ERR_OK;
+}
+
+int http_listen_port(int listen_fd)
 {
     struct listen_address address = { .len = sizeof(address.in6) };
-    CHECK(getsockname(fd, &address.any, &address.len) == 0);
+    CHECK(getsockname(listen_fd, &address.any, &address.len) == 0);
     return ntohs(address.any.sa_family == AF_INET ? address.in4.sin_port : address.in6.sin6_port);
 }
 
@@ -180,26 +193,15 @@ static void server_free(struct http_server *server)
     free(server);
 }
 
-static enum err server_listen(struct http_server *server, const struct http_server_options *options,
-                              struct error *error)
+static enum err server_serve(struct http_server *server, const struct http_server_options *options,
+                             struct error *error)
 {
-    struct listen_address address;
-    if (!address_parse(options->address, options->port, &address))
-        return FAIL(error, ERR_UNAVAILABLE, "cannot_listen", "%.*s:%d is not an address and port",
-                    STR_ARG(options->address), options->port);
-    int fd = listen_on(&address);
-    if (fd < 0)
-        return FAIL(error, ERR_UNAVAILABLE, "cannot_listen", "%.*s:%d: %m",
-                    STR_ARG(options->address), options->port);
-    server->port = port_of(fd);
     http_connections_open(server);
-    server->daemon = library_start(server, options, fd);
+    server->daemon = library_start(server, options, options->listen_fd);
     if (server->daemon) return ERR_OK;
-    close(fd);
     http_connections_drain(server, 0);
     http_connections_close(server);
-    return FAIL(error, ERR_UNAVAILABLE, "cannot_listen", "%.*s:%d: the HTTP library refused%s",
-                STR_ARG(options->address), options->port,
+    return FAIL(error, ERR_UNAVAILABLE, "cannot_serve", "the HTTP library refused%s",
                 server->is_tls ? "; are certificate and key a pair?" : "");
 }
 
@@ -215,18 +217,14 @@ enum err http_server_start(const struct http_server_options *options, const stru
     server->headers_us_max = options->headers_ms_max * 1000;
     server->body_bytes_per_s_min = options->body_bytes_per_s_min;
     enum err e = tls_open(server, options, error);
-    if (!e) e = server_listen(server, options, error);
+    if (!e) e = server_serve(server, options, error);
     if (e) {
+        close(options->listen_fd);
         server_free(server);
         return e;
     }
     *ret_server = server;
     return ERR_OK;
-}
-
-int http_server_port(const struct http_server *server)
-{
-    return server->port;
 }
 
 int http_server_connections(const struct http_server *server)

@@ -67,28 +67,33 @@ struct http_app {
 };
 
 struct http_server_options {
-    struct str address;         /* "127.0.0.1", "0.0.0.0", "::1", "::" */
-    int        port;            /* 0 = any free one */
-    int        threads_count;   /* poll threads, each with its own epoll and listen queue share */
-    int        connections_max; /* across all threads */
-    int        connections_per_address_max; /* 0 = off */
-    int64_t    idle_ms_max;                 /* no byte either way for that long: closed */
-    int64_t    headers_ms_max; /* from accept, or from the end of the previous exchange, until the
-                                  headers of the next are in: else closed */
+    int     listen_fd;       /* from http_listen; the server's, whatever http_server_start says */
+    int     threads_count;   /* poll threads, each with its own epoll and listen queue share */
+    int     connections_max; /* across all threads */
+    int     connections_per_address_max; /* 0 = off */
+    int64_t idle_ms_max;                 /* no byte either way for that long: closed */
+    int64_t headers_ms_max; /* from accept, or from the end of the previous exchange, until the
+                               headers of the next are in: else closed */
     int64_t body_bytes_per_s_min; /* a body arriving slower than this, averaged since the headers
                                      and after a grace of idle_ms_max: closed */
     const char *tls_cert_path;    /* PEM; both or neither; NULL = plain HTTP */
     const char *tls_key_path;
 };
 
-/* Start listening and serving. *ret_server is owned by the caller until http_server_stop.
- * ERR_UNAVAILABLE "cannot_listen" with the address and reason, "tls_unreadable" with the file. */
+/* Bind and listen; clients wait in the backlog until a server is started on the socket. address is
+ * "127.0.0.1", "0.0.0.0", "::1", "::" …; port 0 picks a free one. *ret_fd is the caller's.
+ * ERR_UNAVAILABLE "cannot_listen" with the address and reason. */
+MUST_USE enum err http_listen(struct str address, int port, struct error *error, int *ret_fd);
+
+/* The port a socket listens on. */
+int http_listen_port(int listen_fd);
+
+/* Start serving. *ret_server is owned by the caller until http_server_stop.
+ * ERR_UNAVAILABLE "cannot_serve" (certificate and key are no pair, for one), "tls_unreadable" with
+ * the file. */
 MUST_USE enum err http_server_start(const struct http_server_options *options,
                                     const struct http_app *app, struct error *error,
                                     struct http_server **ret_server);
-
-/* The port that is listened on. */
-int http_server_port(const struct http_server *server);
 
 /* Connections open now (for tests, /metrics and the drain). */
 int http_server_connections(const struct http_server *server);

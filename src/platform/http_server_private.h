@@ -112,7 +112,6 @@ struct http_connection {
 struct http_server {
     struct http_app    app;
     struct MHD_Daemon *daemon;
-    int                port;
     bool               is_tls;
     char              *tls_cert;
     char              *tls_key;

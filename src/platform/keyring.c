@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,19 +30,30 @@ struct keyring {
     struct server_key keys[KEYRING_KEYS_MAX];
 };
 
+static enum err fail_unreadable(struct error *error, const char *act, const char *path)
+{
+    return FAIL(error, ERR_UNAVAILABLE, "server_key_unreadable", "%s %s: %s", act, path,
+                strerror(errno));
+}
+
+/* Under its own name only once it is whole: whoever finds the file may read it, also when several
+ * make it at once (the first keeps it) or the power fails in between. */
 static enum err create_file(const char *path, struct arena *arena, struct error *error)
 {
     unsigned char key[CRYPTO_KEY_BYTES];
     world_random(key, sizeof(key));
     struct str line = str_format(arena, "1 %s\n", encode_hex(arena, key, sizeof(key)).data);
+    explicit_bzero(key, sizeof(key));
 
-    CLEANUP(fd_close) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return FAIL(error, ERR_UNAVAILABLE, "server_key_unreadable", "create %s: %s", path,
-                    strerror(errno));
-    if (!disk_write_all(fd, line.data, line.len) || fsync(fd) != 0)
-        return FAIL(error, ERR_UNAVAILABLE, "server_key_unreadable", "write %s: %s", path,
-                    strerror(errno));
+    struct str            draft = str_format(arena, "%s.XXXXXX", path);
+    CLEANUP(fd_close) int fd = mkostemp((char *)draft.data, O_CLOEXEC); /* mode 0600 */
+    if (fd < 0) return fail_unreadable(error, "create", path);
+    bool is_made = disk_write_all(fd, line.data, line.len) && fsync(fd) == 0 &&
+                   (link(draft.data, path) == 0 || errno == EEXIST);
+    int reason = errno;
+    unlink(draft.data);
+    errno = reason;
+    if (!is_made) return fail_unreadable(error, "write", path);
     return disk_sync_parent(path, error);
 }
 
@@ -57,17 +69,16 @@ static enum err read_file(const char *path, bool may_create, struct arena *arena
     }
     CLEANUP(fd_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat           info;
-    if (fd < 0 || fstat(fd, &info) != 0)
-        return FAIL(error, ERR_UNAVAILABLE, "server_key_unreadable", "%s: %s", path,
-                    strerror(errno));
+    if (fd < 0 || fstat(fd, &info) != 0) return fail_unreadable(error, "open", path);
     if (info.st_mode & 077)
         return FAIL(error, ERR_UNAVAILABLE, "server_key_permissions",
                     "%s must be readable by its owner only (chmod 600)", path);
     char   *text = NEW(arena, char, FILE_BYTES_MAX);
     ssize_t got = read(fd, text, FILE_BYTES_MAX);
-    if (got < 0)
-        return FAIL(error, ERR_UNAVAILABLE, "server_key_unreadable", "%s: %s", path,
-                    strerror(errno));
+    if (got < 0) return fail_unreadable(error, "read", path);
+    if (got == FILE_BYTES_MAX)
+        return FAIL(error, ERR_UNAVAILABLE, "server_key_malformed", "%s is longer than %d keys",
+                    path, KEYRING_KEYS_MAX);
     *ret_text = (struct str){ text, (size_t)got };
     return ERR_OK;
 }
@@ -87,6 +98,23 @@ static bool parse_line(struct str line, struct server_key *key)
     return true;
 }
 
+static const struct server_key *find(const struct keyring *keyring, int number)
+{
+    for (int i = 0; i < keyring->count; i++)
+        if (keyring->keys[i].number == number) return &keyring->keys[i];
+    return NULL;
+}
+
+/* Values name the key they were made under: a number given twice would hide the second. */
+static bool add_line(struct keyring *keyring, struct str line)
+{
+    struct server_key key;
+    if (keyring->count == KEYRING_KEYS_MAX || !parse_line(line, &key)) return false;
+    if (find(keyring, key.number)) return false;
+    keyring->keys[keyring->count++] = key;
+    return true;
+}
+
 enum err keyring_open(const char *path, bool may_create, struct arena *arena, struct error *error,
                       const struct keyring **ret_keyring)
 {
@@ -97,10 +125,9 @@ enum err keyring_open(const char *path, bool may_create, struct arena *arena, st
     struct str      line;
     while (str_cut(&text, '\n', &line)) {
         if (line.len == 0) continue;
-        if (keyring->count == KEYRING_KEYS_MAX || !parse_line(line, &keyring->keys[keyring->count]))
+        if (!add_line(keyring, line))
             return FAIL(error, ERR_UNAVAILABLE, "server_key_malformed", "%s, key %d", path,
                         keyring->count + 1);
-        keyring->count++;
     }
     if (keyring->count == 0)
         return FAIL(error, ERR_UNAVAILABLE, "server_key_malformed", "%s holds no key", path);
@@ -116,13 +143,6 @@ int keyring_count(const struct keyring *keyring)
 int keyring_newest(const struct keyring *keyring)
 {
     return keyring->keys[0].number;
-}
-
-static const struct server_key *find(const struct keyring *keyring, int number)
-{
-    for (int i = 0; i < keyring->count; i++)
-        if (keyring->keys[i].number == number) return &keyring->keys[i];
-    return NULL;
 }
 
 void keyring_mac_at(const struct keyring *keyring, int position, enum keyring_purpose purpose,

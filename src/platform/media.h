@@ -13,7 +13,15 @@
 
 enum { MEDIA_RESULT_VERSION = 1, MEDIA_REASON_BYTES_MAX = 64, MEDIA_PIXELS_MAX = 64 << 20 };
 
-/* Longer sound or video is refused, "too_long". */
+/* Why a file is UNDECODABLE (reason):
+ *   empty                  no bytes
+ *   unknown_type           not one of the eight by its first bytes
+ *   undecodable            headers or data make no sense, or nothing at all decodes
+ *   truncated              its end is missing, or less than 90 % of what it promises decodes
+ *   no_media               a sound container, with neither sound nor video inside
+ *   unsupported_codec, unsupported_pixels, animation_unsupported
+ *   too_many_pixels, too_many_bytes, too_long    beyond our limits, refused before decoding
+ * Longer sound or video than this is too_long: */
 enum { MEDIA_DURATION_MS_MAX = 4 * 3600 * 1000 };
 
 enum media_verdict {

@@ -1,5 +1,6 @@
 #include "platform/media_io.h"
 #include "platform/media_movie.h"
+#include "platform/media_record.h"
 #include "platform/media_still.h"
 
 #include <libavutil/log.h>
@@ -46,9 +47,9 @@ void media_examine(int fd, int64_t size_bytes, unsigned allowed, const struct me
     arena_init(&arena, EXAMINE_SOFT_BYTES_MAX);
     result.type = (int32_t)presumed_type(sniffed, allowed);
     if (size_bytes <= 0 || have == 0)
-        media_refuse(&result, "empty");
+        record_refuse(&result, "empty");
     else if (sniffed == 0)
-        media_refuse(&result, "unknown_type");
+        record_refuse(&result, "unknown_type");
     else if (sniffed & IMAGE_TYPES)
         still_examine(&arena, fd, size_bytes, first_type(sniffed), &result);
     else

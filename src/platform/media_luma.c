@@ -95,15 +95,18 @@ bool luma_of_frame(struct arena *arena, const AVFrame *frame, struct luma *ret_l
 
 /* --- range --- */
 
-static void levels_for_range(bool is_limited, uint8_t levels[LEVELS_COUNT])
+static uint8_t level_from_limited(int level)
 {
     const int span = LIMITED_WHITE - LIMITED_BLACK;
-    for (int i = 0; i < LEVELS_COUNT; i++) {
-        int level = is_limited ? ((i - LIMITED_BLACK) * 255 * 2 + span) / (2 * span) : i;
-        levels[i] = (uint8_t)(level < 0 || (is_limited && i < LIMITED_BLACK) ? 0
-                              : level > 255                                  ? 255
-                                                                             : level);
-    }
+    if (level <= LIMITED_BLACK) return 0;
+    if (level >= LIMITED_WHITE) return 255;
+    return (uint8_t)(((level - LIMITED_BLACK) * 255 + span / 2) / span);
+}
+
+static void levels_for_range(bool is_limited, uint8_t levels[LEVELS_COUNT])
+{
+    for (int i = 0; i < LEVELS_COUNT; i++)
+        levels[i] = is_limited ? level_from_limited(i) : (uint8_t)i;
 }
 
 struct luma luma_full_range(struct arena *arena, const struct luma *luma)

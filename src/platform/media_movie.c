@@ -3,8 +3,8 @@
 #include "base/num.h"
 #include "base/time_text.h"
 #include "platform/media_figure.h"
+#include "platform/media_record.h"
 #include "platform/media_sound.h"
-#include "platform/media_still.h"
 #include "platform/media_track.h"
 #include "platform/media_video.h"
 
@@ -309,8 +309,8 @@ static void conclude_video(struct movie *movie)
     result->has_video = 1;
     result->video.frames_expected = figure_round((double)expected);
     video_finish(movie->video, &result->video, &result->image);
-    media_set_size(result, movie->video->width, movie->video->height,
-                   track_orientation(&movie->video_track));
+    record_set_size(result, movie->video->width, movie->video->height,
+                    track_orientation(&movie->video_track));
     bool    is_whole = !result->video.is_sampled;
     int64_t frames_count = is_whole ? movie->video->frames_count : expected;
     int64_t spread_ms = is_whole ? decoded_ms : movie->duration_ms;
@@ -324,10 +324,11 @@ static void conclude_sound(struct movie *movie)
     struct media_result *result = movie->result;
     result->has_audio = 1;
     sound_finish(movie->sound, &result->audio);
-    if (result->video.is_sampled)
+    result->duration_ms = num_max(result->duration_ms, sound_ms(movie->sound));
+    if (result->video.is_sampled && sound_ms(movie->sound) < movie->duration_ms) {
         result->duration_ms = num_max(result->duration_ms, movie->duration_ms);
-    else
-        result->duration_ms = num_max(result->duration_ms, sound_ms(movie->sound));
+        result->audio.silence_tail_ms = 0; /* its end was not heard */
+    }
 }
 
 /* A WAV says how long it is before the sound begins. */
@@ -360,11 +361,11 @@ static void conclude(struct movie *movie)
     if (has_sound) conclude_sound(movie);
     if (is_too_long(movie) || result->duration_ms > MEDIA_DURATION_MS_MAX) {
         result->duration_ms = num_min(result->duration_ms, MEDIA_DURATION_MS_MAX);
-        media_refuse(result, "too_long");
+        record_refuse(result, "too_long");
     } else if (is_video ? !has_pictures : !has_sound) {
-        media_refuse(result, "undecodable");
+        record_refuse(result, "undecodable");
     } else if (is_video ? video_is_truncated(movie) : sound_is_truncated(movie)) {
-        media_refuse(result, "truncated");
+        record_refuse(result, "truncated");
     } else {
         result->verdict = MEDIA_DECODED;
     }
@@ -374,7 +375,7 @@ static void examine_open(struct movie *movie)
 {
     const char *refusal = movie_refusal(movie);
     if (refusal != NULL) {
-        media_refuse(movie->result, refusal);
+        record_refuse(movie->result, refusal);
         return;
     }
     movie->duration_ms = longest_claim_ms(movie);
@@ -399,7 +400,7 @@ void movie_examine(struct arena *arena, int fd, int64_t size_bytes, unsigned sni
         read_metadata(&movie, result);
         examine_open(&movie);
     } else {
-        media_refuse(result, "undecodable");
+        record_refuse(result, "undecodable");
     }
     sound_close(movie.sound);
     track_close(&movie.video_track);

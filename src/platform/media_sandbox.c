@@ -141,29 +141,20 @@ static bool close_limits(const struct media_limits *limits)
 
 /* --- system calls --- */
 
-struct filter_rule {
-    uint32_t action;
-    int      syscall;
-    unsigned conditions_count; /* 0 or 1 */
+enum filter_condition { ALWAYS, ON_MEDIA_FD, ON_RESULT_FD, ON_STDERR, WITHOUT_EXEC };
 
-    struct scmp_arg_cmp condition;
+static const struct scmp_arg_cmp filter_conditions[] = {
+    [ON_MEDIA_FD] = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = SANDBOX_MEDIA_FD },
+    [ON_RESULT_FD] = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = SANDBOX_RESULT_FD },
+    [ON_STDERR] = { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = STDERR_FILENO },
+    [WITHOUT_EXEC] = { .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0 },
 };
 
-#define ON_FD(fd)                                                                                  \
-    1,                                                                                             \
-    {                                                                                              \
-        .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (fd)                                               \
-    }
-#define WITHOUT_EXEC                                                                               \
-    1,                                                                                             \
-    {                                                                                              \
-        .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0                     \
-    }
-#define ALWAYS                                                                                     \
-    0,                                                                                             \
-    {                                                                                              \
-        0                                                                                          \
-    }
+struct filter_rule {
+    uint32_t              action;
+    int                   syscall;
+    enum filter_condition condition;
+};
 
 /* All that decoding was seen to need, and what abort() takes, so that running into the memory limit
  * shows as that. Opening a file and asking a terminal are refused politely: the C library does
@@ -185,14 +176,25 @@ static const struct filter_rule filter_rules[] = {
     { SCMP_ACT_ALLOW, SCMP_SYS(getrusage), ALWAYS },
     { SCMP_ACT_ALLOW, SCMP_SYS(sysinfo), ALWAYS },
     { SCMP_ACT_ALLOW, SCMP_SYS(clock_gettime), ALWAYS },
-    { SCMP_ACT_ALLOW, SCMP_SYS(pread64), ON_FD(SANDBOX_MEDIA_FD) },
-    { SCMP_ACT_ALLOW, SCMP_SYS(fstat), ON_FD(SANDBOX_MEDIA_FD) },
-    { SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), ON_FD(SANDBOX_MEDIA_FD) },
-    { SCMP_ACT_ALLOW, SCMP_SYS(write), ON_FD(SANDBOX_RESULT_FD) },
-    { SCMP_ACT_ALLOW, SCMP_SYS(write), ON_FD(STDERR_FILENO) },
+    { SCMP_ACT_ALLOW, SCMP_SYS(pread64), ON_MEDIA_FD },
+    { SCMP_ACT_ALLOW, SCMP_SYS(fstat), ON_MEDIA_FD },
+    { SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), ON_MEDIA_FD },
+    { SCMP_ACT_ALLOW, SCMP_SYS(write), ON_RESULT_FD },
+    { SCMP_ACT_ALLOW, SCMP_SYS(write), ON_STDERR },
     { SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), ALWAYS },
     { SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), ALWAYS },
 };
+
+/* A process may abort itself and nobody else. */
+static int filter_add_abort(scmp_filter_ctx filter)
+{
+    const struct scmp_arg_cmp conditions[] = {
+        { .arg = 0, .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)getpid() },
+        { .arg = 2, .op = SCMP_CMP_EQ, .datum_a = SIGABRT },
+    };
+    return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), COUNT_OF(conditions),
+                                  conditions);
+}
 
 static bool close_filter(void)
 {
@@ -203,13 +205,10 @@ static bool close_filter(void)
     for (size_t i = 0; i < COUNT_OF(filter_rules) && failure == 0; i++) {
         const struct filter_rule *rule = &filter_rules[i];
         failure = seccomp_rule_add_array(filter, rule->action, rule->syscall,
-                                         rule->conditions_count, &rule->condition);
+                                         rule->condition != ALWAYS ? 1 : 0,
+                                         &filter_conditions[rule->condition]);
     }
-    /* A process may abort itself and nobody else. */
-    if (failure == 0)
-        failure = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2,
-                                   SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()),
-                                   SCMP_A2(SCMP_CMP_EQ, SIGABRT));
+    if (failure == 0) failure = filter_add_abort(filter);
     /* What seccomp_init allocated stays: releasing it is not worth a system call after this. */
     return failure == 0 && seccomp_load(filter) == 0;
 }

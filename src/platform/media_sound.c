@@ -30,47 +30,64 @@ void sound_close(struct sound *sound)
     spectrum_close(&sound->spectrum);
 }
 
-static bool start_measuring(struct sound *sound, const AVFrame *frame)
+static bool frame_is_within_limits(const AVFrame *frame)
 {
     int channels = frame->ch_layout.nb_channels;
-    if (frame->sample_rate < SOUND_RATE_HZ_MIN || frame->sample_rate > SOUND_RATE_HZ_MAX ||
-        channels < 1 || channels > SOUND_CHANNELS_MAX)
-        return false;
-    sound->loudness = loudness_open(channels, frame->sample_rate);
+    return frame->sample_rate >= SOUND_RATE_HZ_MIN && frame->sample_rate <= SOUND_RATE_HZ_MAX &&
+           channels >= 1 && channels <= SOUND_CHANNELS_MAX &&
+           frame->nb_samples <= SOUND_FRAME_SAMPLES_MAX;
+}
+
+static void start_measuring(struct sound *sound, const AVFrame *frame)
+{
     sound->rate_hz = frame->sample_rate;
-    sound->channels_count = channels;
-    sound->level_length = frame->sample_rate / LEVELS_PER_SECOND;
+    sound->channels_count = frame->ch_layout.nb_channels;
+    sound->loudness = loudness_open(sound->channels_count, sound->rate_hz);
+    sound->level_length = sound->rate_hz / LEVELS_PER_SECOND;
     sound->convert_format = AV_SAMPLE_FMT_NONE;
     spectrum_open(&sound->spectrum, sound->arena);
-    return true;
 }
 
-/* Same channels, same rate: only the sample format changes. */
-static bool set_converter(struct sound *sound, int format)
+static bool frame_is_like_the_first(const struct sound *sound, const AVFrame *frame)
 {
-    if (sound->convert_format == format) return true;
-    AVChannelLayout layout;
-    av_channel_layout_default(&layout, sound->channels_count);
+    return frame->sample_rate / SOUND_RATE_RATIO_MAX <= sound->rate_hz &&
+           sound->rate_hz / SOUND_RATE_RATIO_MAX <= frame->sample_rate;
+}
+
+static bool set_converter(struct sound *sound, const AVFrame *frame)
+{
+    int channels = frame->ch_layout.nb_channels;
+    if (sound->convert_format == frame->format && sound->convert_rate_hz == frame->sample_rate &&
+        sound->convert_channels_count == channels)
+        return true;
+    AVChannelLayout in, out;
+    av_channel_layout_default(&in, channels);
+    av_channel_layout_default(&out, sound->channels_count);
     swr_free(&sound->convert);
-    int e = swr_alloc_set_opts2(&sound->convert, &layout, AV_SAMPLE_FMT_FLT, sound->rate_hz,
-                                &layout, (enum AVSampleFormat)format, sound->rate_hz, 0, NULL);
+    sound->convert_format = AV_SAMPLE_FMT_NONE;
+    int e = swr_alloc_set_opts2(&sound->convert, &out, AV_SAMPLE_FMT_FLT, sound->rate_hz, &in,
+                                (enum AVSampleFormat)frame->format, frame->sample_rate, 0, NULL);
     if (e < 0 || swr_init(sound->convert) < 0) return false;
-    sound->convert_format = format;
+    sound->convert_format = frame->format;
+    sound->convert_rate_hz = frame->sample_rate;
+    sound->convert_channels_count = channels;
     return true;
 }
 
-static bool convert_frame(struct sound *sound, const AVFrame *frame)
+/* Into sound->samples; how many samples a channel there are then, or -1. */
+static int convert_frame(struct sound *sound, const AVFrame *frame)
 {
-    if (frame->nb_samples > SOUND_FRAME_SAMPLES_MAX) return false;
-    if (!set_converter(sound, frame->format)) return false;
-    if (sound->samples_capacity < frame->nb_samples) {
-        sound->samples_capacity = frame->nb_samples * 2; /* doubling bounds what is left behind */
-        sound->samples = NEW(sound->arena, float, sound->samples_capacity * sound->channels_count);
+    if (!set_converter(sound, frame)) return -1;
+    int count_max = swr_get_out_samples(sound->convert, frame->nb_samples);
+    if (count_max < 0) return -1;
+    if (sound->samples_capacity < count_max) {
+        sound->samples_capacity = count_max * 2; /* doubling bounds what is left behind */
+        sound->samples = NEW(sound->arena, float,
+                             (size_t)sound->samples_capacity *(size_t)sound->channels_count);
     }
     uint8_t        *out = (uint8_t *)sound->samples;
     const uint8_t **in = (const uint8_t **)frame->extended_data;
-    return swr_convert(sound->convert, &out, frame->nb_samples, in, frame->nb_samples) ==
-           frame->nb_samples;
+    return swr_convert(sound->convert, &out, count_max, in, frame->nb_samples);
 }
 
 static void finish_level(struct sound *sound)
@@ -133,14 +150,15 @@ static void measure_samples(struct sound *sound, int count)
 bool sound_add(struct sound *sound, const AVFrame *frame)
 {
     if (frame->nb_samples <= 0) return true;
-    if (sound->rate_hz == 0 && !start_measuring(sound, frame)) return false;
-    if (frame->sample_rate != sound->rate_hz ||
-        frame->ch_layout.nb_channels != sound->channels_count)
-        return false;
-    if (!convert_frame(sound, frame)) return false;
-    measure_samples(sound, frame->nb_samples);
-    loudness_add(sound->loudness, sound->samples, frame->nb_samples);
-    sound->samples_count += frame->nb_samples;
+    if (!frame_is_within_limits(frame)) return false;
+    if (sound->rate_hz == 0) start_measuring(sound, frame);
+    if (!frame_is_like_the_first(sound, frame)) return false;
+    int count = convert_frame(sound, frame);
+    if (count < 0) return false;
+    if (count == 0) return true;
+    measure_samples(sound, count);
+    loudness_add(sound->loudness, sound->samples, count);
+    sound->samples_count += count;
     return true;
 }
 

@@ -13,6 +13,7 @@ enum {
     SOUND_CHANNELS_MAX = 8,
     SOUND_RATE_HZ_MIN = 4000, /* the loudness filter needs its 1.7 kHz shelf below half of it */
     SOUND_RATE_HZ_MAX = 384000,
+    SOUND_RATE_RATIO_MAX = 4, /* between frames of one sound */
     SOUND_FRAME_SAMPLES_MAX = 1 << 18,
     SOUND_LEVELS_COUNT = 1300, /* tenths of a decibel from -120 dBFS */
 };
@@ -23,8 +24,8 @@ struct sound {
     int              rate_hz, channels_count; /* of the first frame; 0 before it */
     int64_t          samples_count;           /* per channel */
 
-    SwrContext *convert; /* from the format of the frames now coming to interleaved float */
-    int         convert_format;
+    SwrContext *convert; /* from the frames now coming to interleaved float as first measured */
+    int         convert_format, convert_rate_hz, convert_channels_count;
     float      *samples;
     int         samples_capacity;
 
@@ -42,8 +43,8 @@ struct sound {
 /* Nothing is allocated before the first frame. */
 void sound_open(struct sound *sound, struct arena *arena);
 
-/* false when the frame cannot be measured: a rate or channel count outside the limits, or other
- * than the first frame's. */
+/* A frame unlike the first (AAC may announce its doubled rate late) is resampled to be like it.
+ * false when it cannot be measured: a rate, channel count or length outside the limits. */
 MUST_USE bool sound_add(struct sound *sound, const AVFrame *frame);
 
 /* How long it was so far. */

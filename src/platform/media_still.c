@@ -3,25 +3,8 @@
 #include "platform/media_exif.h"
 #include "platform/media_io.h"
 #include "platform/media_picture.h"
+#include "platform/media_record.h"
 #include "platform/media_wrapper.h"
-
-#include <string.h>
-
-void media_refuse(struct media_result *result, const char *reason)
-{
-    size_t len = strlen(reason);
-    CHECK(len < MEDIA_REASON_BYTES_MAX);
-    result->verdict = MEDIA_UNDECODABLE;
-    memcpy(result->reason, reason, len + 1);
-}
-
-void media_set_size(struct media_result *result, int width, int height, int32_t orientation)
-{
-    bool is_on_its_side = orientation >= 5;
-    result->orientation = orientation;
-    result->width = is_on_its_side ? height : width;
-    result->height = is_on_its_side ? width : height;
-}
 
 static enum AVCodecID still_codec(enum media_type type)
 {
@@ -67,11 +50,11 @@ static void still_measure(struct arena *arena, const AVFrame *frame, struct medi
 {
     struct luma luma;
     if (!luma_of_frame(arena, frame, &luma)) {
-        media_refuse(result, "unsupported_pixels");
+        record_refuse(result, "unsupported_pixels");
         return;
     }
     picture_measure(arena, &luma, &result->image);
-    media_set_size(result, frame->width, frame->height, result->orientation);
+    record_set_size(result, frame->width, frame->height, result->orientation);
     result->has_picture = 1;
     result->verdict = MEDIA_DECODED;
 }
@@ -98,7 +81,7 @@ void still_examine(struct arena *arena, int fd, int64_t size_bytes, enum media_t
                    struct media_result *result)
 {
     if (size_bytes > STILL_BYTES_MAX) {
-        media_refuse(result, "too_many_bytes");
+        record_refuse(result, "too_many_bytes");
         return;
     }
     CLEANUP_PACKET AVPacket *packet = still_read(fd, size_bytes);
@@ -107,7 +90,7 @@ void still_examine(struct arena *arena, int fd, int64_t size_bytes, enum media_t
     media_wrapper_walk((char *)packet->data, (size_t)packet->size, type, &wrapper);
     const char *refusal = still_refusal(&wrapper);
     if (refusal != NULL) {
-        media_refuse(result, refusal);
+        record_refuse(result, refusal);
         return;
     }
     av_shrink_packet(packet, (int)wrapper.image_bytes);
@@ -121,7 +104,7 @@ void still_examine(struct arena *arena, int fd, int64_t size_bytes, enum media_t
         result->decode_errors++;
     }
     if (frame == NULL) {
-        media_refuse(result, "undecodable");
+        record_refuse(result, "undecodable");
         return;
     }
     still_measure(arena, frame, result);

@@ -11,10 +11,4 @@ enum { STILL_BYTES_MAX = 128 << 20 };
 void still_examine(struct arena *arena, int fd, int64_t size_bytes, enum media_type type,
                    struct media_result *result);
 
-/* The verdict UNDECODABLE with its reason. */
-void media_refuse(struct media_result *result, const char *reason);
-
-/* Size as shown: the sides change places for the four orientations on their side. */
-void media_set_size(struct media_result *result, int width, int height, int32_t orientation);
-
 #endif

@@ -8,15 +8,19 @@
 
 struct media_zygote;
 
-/* Start "/proc/self/exe media-zygote" with a clean environment and only its socket and stdio.
- * ERR_UNAVAILABLE "zygote_start". */
+/* Start "/proc/self/exe media-zygote" with a clean environment and only its socket and stdio, and
+ * have it try out the sandbox. ERR_UNAVAILABLE "zygote_start": the detail names the layer that this
+ * system refuses, if it is that. */
 MUST_USE enum err media_zygote_start(struct error *error, struct media_zygote **ret_zygote);
 
 /* Examine one file. fd stays the caller's (read-only). Blocks until the child's record is in, or
  * its wall limit has passed; several threads may ask at once, each gets its own child. A zygote
- * that died is started again for the next call. ERR_UNAVAILABLE "media_child_killed" (signal, limit
- * or refusal of the sandbox; detail names which), "media_timeout", "media_bad_record",
- * "zygote_lost": could not score, which says nothing about the file. */
+ * that died is started again for the next call, a few times a second at most. limits must be
+ * positive.
+ *
+ * ERR_UNAVAILABLE "media_child_killed" (signal, limit or refusal of the sandbox; detail names
+ * which), "media_timeout", "media_bad_record", "zygote_lost", "zygote_start": could not score,
+ * which says nothing about the file. *ret_result is untouched then. */
 MUST_USE enum err media_zygote_examine(struct media_zygote *zygote, int fd, int64_t size_bytes,
                                        unsigned allowed, const struct media_limits *limits,
                                        struct error *error, struct media_result *ret_result);
@@ -24,13 +28,14 @@ MUST_USE enum err media_zygote_examine(struct media_zygote *zygote, int fd, int6
 /* Process id of the zygote now (tests kill it); -1 when it is down. */
 int media_zygote_pid(const struct media_zygote *zygote);
 
+/* No call may be under way. */
 void media_zygote_stop(struct media_zygote *zygote);
 
-/* main() of the "media-zygote" command: serves on the inherited socket until it closes. */
+/* main() of the "media-zygote" command: serves on the inherited socket until it closes. Does not
+ * return. */
 int media_zygote_main(void);
 
-/* For `version` and the start log: "seccomp+rlimits+landlock", "rlimits only (sanitized build)" …
- */
+/* For `version` and the start log: "seccomp+rlimits+landlock", or what is missing and why. */
 const char *media_sandbox_layers(void);
 
 #endif

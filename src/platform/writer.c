@@ -28,10 +28,19 @@ struct writer {
 
 /* --- one job ------------------------------------------------------------------------------- */
 
-static void job_fail(struct write_job *job, const char *slug, const struct error *cause)
+/* Could not be run: nothing of it was written. */
+static void job_unavailable(struct write_job *job, const struct error *cause)
 {
-    job->result =
-        FAIL(&job->error, ERR_UNAVAILABLE, slug, "%s: %.150s", cause->slug, cause->detail);
+    job->result = FAIL(&job->error, ERR_UNAVAILABLE, "store_unavailable", "%s: %.150s", cause->slug,
+                       cause->detail);
+    job->error.retry_after_s = RETRY_AFTER_S;
+}
+
+/* The commit lost its answer: it may have been written. */
+static void job_uncertain(struct write_job *job, const struct error *cause)
+{
+    job->result = FAIL(&job->error, ERR_UNCERTAIN, "commit_unknown", "%s: %.150s", cause->slug,
+                       cause->detail);
     job->error.retry_after_s = RETRY_AFTER_S;
 }
 
@@ -53,15 +62,15 @@ static bool job_run_alone(struct write_job *job, struct db *db)
 {
     struct error cause;
     if (db_begin(db, &cause)) {
-        job_fail(job, "store_unavailable", &cause);
+        job_unavailable(job, &cause);
         return false;
     }
     if (!job_run_nested(job, db)) {
         CHECK(job->result != ERR_OK);
         cause = job->error;
-        job_fail(job, "store_unavailable", &cause);
+        job_unavailable(job, &cause);
     } else if (job->result == ERR_OK && db_commit(db, &cause)) {
-        job_fail(job, "commit_unknown", &cause);
+        job_uncertain(job, &cause);
     }
     db_rollback(db);
     return job->result == ERR_OK;
@@ -76,10 +85,12 @@ struct batch {
     bool              was_rerun;
 };
 
-static void batch_fail(struct batch *batch, const char *slug, const struct error *cause)
+static void batch_fail(struct batch *batch,
+                       void (*fail)(struct write_job *job, const struct error *cause),
+                       const struct error *cause)
 {
     for (struct write_job *job = batch->first; job; job = job->next)
-        job_fail(job, slug, cause);
+        fail(job, cause);
 }
 
 /* All in one transaction. False when it was lost on the way: then no job of it has an answer. */
@@ -87,7 +98,7 @@ static bool batch_run_together(struct batch *batch, struct db *db)
 {
     struct error cause;
     if (db_begin(db, &cause)) {
-        batch_fail(batch, "store_unavailable", &cause);
+        batch_fail(batch, job_unavailable, &cause);
         return true;
     }
     for (struct write_job *job = batch->first; job; job = job->next) {
@@ -97,7 +108,7 @@ static bool batch_run_together(struct batch *batch, struct db *db)
     }
     if (db_commit(db, &cause)) {
         db_rollback(db);
-        batch_fail(batch, "commit_unknown", &cause);
+        batch_fail(batch, job_uncertain, &cause);
         return true;
     }
     batch->commits++;
@@ -139,7 +150,8 @@ static void batch_review(struct batch *batch)
     const struct write_job *troubled = NULL;
     for (const struct write_job *job = batch->first; job; job = job->next) {
         if (job->result != ERR_OK) batch->failed++;
-        if (job->result == ERR_UNAVAILABLE && troubled == NULL) troubled = job;
+        bool is_trouble = job->result == ERR_UNAVAILABLE || job->result == ERR_UNCERTAIN;
+        if (is_trouble && troubled == NULL) troubled = job;
     }
     if (batch->was_rerun || batch->commits == 0)
         batch_log(batch, troubled ? troubled : batch->first);

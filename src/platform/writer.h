@@ -29,8 +29,9 @@ struct write_job {
      * undoes it (and only it). */
     enum err (*run)(void *argument, struct db *db, struct error *error);
     /* On the writer's thread, once, after the batch's fate is known. e is run's last answer, or
-     * ERR_UNAVAILABLE "commit_unknown" (the commit failed: the outcome is not known) or
-     * "store_unavailable" (could not be run). May free the job. Must not block. */
+     * ERR_UNCERTAIN "commit_unknown" (the commit failed: the outcome is not known) or
+     * ERR_UNAVAILABLE "store_unavailable" (could not be run, nothing was written). May free the
+     * job. Must not block. */
     void (*done)(void *argument, enum err e, const struct error *error);
     void *argument;
 

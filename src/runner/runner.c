@@ -96,8 +96,9 @@ static void log_failure(const char *event, const struct task *task, const struct
     log_end(&line);
 }
 
-/* Claim and do one due task; false when there was none to claim. */
-static bool run_one(const struct runner_services *services, enum task_kind kind)
+/* Claim and do one due task; false when there was none to claim. *ret_has_more tells that doing it
+ * added tasks, for other threads it may be. */
+static bool run_one(const struct runner_services *services, enum task_kind kind, bool *ret_has_more)
 {
     struct arena arena;
     struct call  call;
@@ -107,14 +108,41 @@ static bool run_one(const struct runner_services *services, enum task_kind kind)
     };
     arena_init(&arena, RUNNER_ARENA_BYTES_MAX);
     runner_call_init(services, &arena, &call);
+    *ret_has_more = false;
     bool is_claimed = runner_commit(services, &call, run_claim, &claim) == ERR_OK;
     if (is_claimed && kinds[kind].run(services, &claim.task, &call)) {
         log_failure(kinds[kind].failure_event, &claim.task, &call.error);
         if (runner_commit(services, &call, run_fail, &claim))
             log_failure("task_stays_leased", &claim.task, &call.error);
+    } else if (is_claimed) {
+        *ret_has_more = call.wakes_tasks;
     }
     arena_deinit(&arena);
     return is_claimed;
+}
+
+static enum err run_release(struct call *call, void *argument)
+{
+    return task_release_claimed(call, argument);
+}
+
+/* What a process that was killed had under way need not wait for the end of its lease. */
+static void take_over(const struct runner_services *services)
+{
+    struct arena    arena;
+    struct call     call;
+    struct log_line line;
+    int64_t         count = 0;
+    arena_init(&arena, RUNNER_ARENA_BYTES_MAX);
+    runner_call_init(services, &arena, &call);
+    enum err e = runner_commit(services, &call, run_release, &count);
+    if (e || count > 0) {
+        log_begin(&line, e ? LOG_WARNING : LOG_INFO, e ? "take_over_failed" : "tasks_taken_over");
+        log_int(&line, "count", count);
+        if (e) log_error(&line, &call.error);
+        log_end(&line);
+    }
+    arena_deinit(&arena);
 }
 
 /* --- threads ------------------------------------------------------------------------------------
@@ -140,7 +168,9 @@ static int64_t run_due_tasks(struct runners *runners, enum task_kind kind)
     for (;;) {
         int64_t due_ms = next_due_ms(services, kind), now_ms = world_now_ms(services->world);
         if (due_ms > now_ms) return num_clamp(due_ms - now_ms, 1, IDLE_MS_MAX);
-        if (!run_one(services, kind)) return MS_PER_SECOND;
+        bool has_more;
+        if (!run_one(services, kind, &has_more)) return MS_PER_SECOND;
+        if (has_more) runners_wake(runners);
         pthread_mutex_lock(&runners->lock);
         bool is_stopping = runners->is_stopping;
         pthread_cond_broadcast(&runners->advanced);
@@ -202,6 +232,7 @@ struct runners *runners_start(const struct runner_services *services)
     CHECK(pthread_mutex_init(&runners->lock, NULL) == 0);
     CHECK(pthread_cond_init(&runners->woken, NULL) == 0);
     CHECK(pthread_cond_init(&runners->advanced, NULL) == 0);
+    take_over(services);
     for (int64_t i = 0; i < services->config->score_workers; i++)
         start_thread(runners, TASK_SCORE);
     start_thread(runners, TASK_DELIVER);

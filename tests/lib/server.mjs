@@ -58,6 +58,7 @@ export class Server {
     this.settings = { "test-clock": "on", ...settings };
     this.logLines = [];
     this.clients = [];
+    this.environment = {}; /* added to that of `serve` */
     this.child = null;
     this.base = null;
   }
@@ -72,7 +73,7 @@ export class Server {
     const child = spawn(
       binaryPath(),
       ["serve", "--listen", listen, "--data-dir", this.dataDir, ...flagsOf(this.settings)],
-      { env: cleanEnvironment(), stdio: ["ignore", "pipe", "pipe"] },
+      { env: { ...cleanEnvironment(), ...this.environment }, stdio: ["ignore", "pipe", "pipe"] },
     );
     this.child = child;
     running.add(child);
@@ -114,10 +115,11 @@ export class Server {
     return JSON.parse(stdout);
   }
 
-  /* `firsthand audit` finds no breach. */
+  /* `firsthand audit` finds no breach, and every file has its bytes. */
   async audit() {
-    const { code, stdout, stderr } = await run(["audit", "--data-dir", this.dataDir]);
+    const { code, stdout, stderr } = await run(["audit", "--blobs", "on", "--data-dir", this.dataDir]);
     assert.equal(code, 0, `audit found breaches:\n${stdout}${stderr}`);
+    assert.match(stdout, /^ok \d+ checks\n$/);
   }
 
   #count = 0;
@@ -194,10 +196,11 @@ export class Server {
     await this.launch();
   }
 
-  /* End it and remove what it left. */
+  /* End it, audit what it leaves, and remove that. */
   async stop() {
     try {
       if (this.child) await this.halt();
+      await this.audit();
     } finally {
       await rm(this.dataDir, { recursive: true, force: true });
     }

@@ -73,6 +73,7 @@ static const struct sample {
     { "clipped.wav", 2, 2, GATE_NONE, "distorted" },
     { "silent.wav", 1, 1, GATE_SILENT, "nothing to hear" },
     { "truncated.mp3", 1, 1, GATE_UNDECODABLE, "cut short" },
+    { "truncated.wav", 1, 1, GATE_UNDECODABLE, "cut short" },
     { "clip.mp4", 4, 5, GATE_NONE, NULL },
     { "long.mp4", 4, 5, GATE_NONE, NULL },
     { "faststart.mp4", 4, 5, GATE_NONE, NULL },

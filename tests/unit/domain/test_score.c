@@ -75,6 +75,14 @@ static struct media_result good_video(void)
     return result;
 }
 
+static struct media_result photo_of(int32_t width, int32_t height)
+{
+    struct media_result result = good_photo();
+    result.width = width;
+    result.height = height;
+    return result;
+}
+
 static struct score score_of(struct media_result result)
 {
     struct score score;
@@ -269,6 +277,112 @@ static void worse_video_never_scores_better(void **state)
     worsen_and_watch(good_video(), worsening, COUNT_OF(worsening));
 }
 
+static int32_t part_of(const struct media_result *result, enum score_measure measure)
+{
+    struct score_part parts[SCORE_PARTS_COUNT_MAX];
+    int               count = score_parts(result, &no_limits, parts);
+    for (int i = 0; i < count; i++)
+        if (parts[i].measure == measure) return parts[i].milli;
+    fail_msg("no part %s", score_measure_name(measure));
+    return -1;
+}
+
+static int32_t part_with(struct media_result result, size_t offset, int64_t value,
+                         enum score_measure measure)
+{
+    int32_t narrow = (int32_t)value;
+    memcpy((char *)&result + offset, &narrow, sizeof(narrow));
+    return part_of(&result, measure);
+}
+
+#define ENDS(kind, measure, field, zero_at, one_at, floor_milli)                                   \
+    {                                                                                              \
+        kind, measure, offsetof(struct media_result, field), zero_at, one_at, floor_milli          \
+    }
+
+static void each_ramp_begins_and_ends_where_it_should(void **state)
+{
+    (void)state;
+    const struct media_result good[] = {
+        [MEDIA_IMAGE] = good_photo(), [MEDIA_AUDIO] = good_sound(), [MEDIA_VIDEO] = good_video()
+    };
+    static const struct {
+        enum media_kind    kind;
+        enum score_measure measure;
+        size_t             offset;
+        int32_t            zero_at, one_at, floor_milli;
+    } rows[] = {
+        ENDS(MEDIA_IMAGE, MEASURE_SHARP, image.sharpness_log_milli, 903, 2079, 0),
+        ENDS(MEDIA_IMAGE, MEASURE_SHARP, image.direction_min_milli, 5000, 25000, 0),
+        ENDS(MEDIA_IMAGE, MEASURE_EXPOSURE, image.mean_milli, 12000, 45000, 0),
+        ENDS(MEDIA_IMAGE, MEASURE_EXPOSURE, image.clipped_high_ppm, 450000, 120000, 0),
+        ENDS(MEDIA_IMAGE, MEASURE_EXPOSURE, image.clipped_low_ppm, 600000, 200000, 0),
+        ENDS(MEDIA_IMAGE, MEASURE_EXPOSURE, image.p99, 44, 114, 0), /* p1 is 4 */
+        ENDS(MEDIA_IMAGE, MEASURE_NOISE, image.noise_milli, 14000, 4000, 0),
+        ENDS(MEDIA_IMAGE, MEASURE_BLOCKING, image.blocking_milli, 2600, 1350, 0),
+        ENDS(MEDIA_VIDEO, MEASURE_SHARP, image.sharpness_log_milli, 903, 2079, 0),
+        ENDS(MEDIA_VIDEO, MEASURE_BLACK, video.black_ppm, 500000, 50000, 0),
+        ENDS(MEDIA_VIDEO, MEASURE_FROZEN, video.frozen_ppm, 700000, 100000, 0),
+        ENDS(MEDIA_VIDEO, MEASURE_FPS, video.fps_milli, 5000, 15000, 0),
+        ENDS(MEDIA_AUDIO, MEASURE_LOUDNESS, audio.loudness_milli_lufs, -36000, -24000, 0),
+        ENDS(MEDIA_AUDIO, MEASURE_CLIPPING, audio.clipped_ppm, 20000, 1000, 0),
+        ENDS(MEDIA_AUDIO, MEASURE_SNR, audio.snr_milli_db, 5000, 20000, 500),
+        ENDS(MEDIA_AUDIO, MEASURE_SILENCE, audio.silence_ppm, 900000, 500000, 0),
+        ENDS(MEDIA_AUDIO, MEASURE_SILENCE, audio.silence_lead_ms, 15000, 4000, 0),
+        ENDS(MEDIA_AUDIO, MEASURE_SILENCE, audio.silence_tail_ms, 15000, 4000, 0),
+        ENDS(MEDIA_AUDIO, MEASURE_BANDWIDTH, audio.bandwidth_hz, 3000, 8000, 300),
+        ENDS(MEDIA_AUDIO, MEASURE_INTEGRITY, decode_errors, 30, 1, 0), /* in half a minute */
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t width = (int64_t)rows[i].one_at - rows[i].zero_at, step = width / 20;
+        if (step == 0) step = width > 0 ? 1 : -1;
+        const int32_t at[] = {
+            part_with(good[rows[i].kind], rows[i].offset, rows[i].zero_at, rows[i].measure),
+            part_with(good[rows[i].kind], rows[i].offset, rows[i].zero_at + step, rows[i].measure),
+            part_with(good[rows[i].kind], rows[i].offset, rows[i].one_at - step, rows[i].measure),
+            part_with(good[rows[i].kind], rows[i].offset, rows[i].one_at, rows[i].measure),
+        };
+        bool is_right =
+            at[0] == rows[i].floor_milli && at[1] > at[0] && at[2] < at[3] && at[3] == 1000;
+        if (!is_right)
+            fail_msg("row %zu: %d %d %d %d", i, (int)at[0], (int)at[1], (int)at[2], (int)at[3]);
+    }
+}
+
+static void resolution_goes_by_the_square_root_of_the_pixels(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t width, height, milli;
+    } rows[] = { { 200, 200, 0 },   { 100, 400, 0 },    { 450, 450, 500 },
+                 { 699, 700, 998 }, { 700, 700, 1000 }, { 1, 490000, 1000 } };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct media_result photo = photo_of(rows[i].width, rows[i].height);
+        assert_int_equal(part_of(&photo, MEASURE_RESOLUTION), rows[i].milli);
+    }
+}
+
+static void parts_have_the_weights_that_were_decided(void **state)
+{
+    (void)state;
+    static const int32_t image[] = { 30, 25, 10, 10, 10 };
+    static const int32_t video[] = { 30, 25, 10, 10, 10, 15, 15, 10, 15 };
+    static const int32_t sound[] = { 30, 25, 15, 15, 15, 15 };
+    const struct {
+        struct media_result result;
+        const int32_t      *weights;
+        int                 count;
+    } rows[] = { { good_photo(), image, COUNT_OF(image) },
+                 { good_video(), video, COUNT_OF(video) },
+                 { good_sound(), sound, COUNT_OF(sound) } };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct score score = score_of(rows[i].result);
+        assert_int_equal(score.parts_count, rows[i].count);
+        for (int j = 0; j < score.parts_count; j++)
+            assert_int_equal(score.parts[j].weight, rows[i].weights[j]);
+    }
+}
+
 static void one_critical_fault_makes_two_stars(void **state)
 {
     (void)state;
@@ -346,14 +460,6 @@ struct gate_row {
     struct media_result result;
     const char         *words[3]; /* figures the reasoning must name */
 };
-
-static struct media_result photo_of(int32_t width, int32_t height)
-{
-    struct media_result result = good_photo();
-    result.width = width;
-    result.height = height;
-    return result;
-}
 
 static struct media_result with_deviation(int32_t deviation_milli, int32_t entropy_milli)
 {
@@ -692,6 +798,9 @@ int main(void)
         cmocka_unit_test(worse_pictures_never_score_better),
         cmocka_unit_test(worse_sound_never_scores_better),
         cmocka_unit_test(worse_video_never_scores_better),
+        cmocka_unit_test(each_ramp_begins_and_ends_where_it_should),
+        cmocka_unit_test(resolution_goes_by_the_square_root_of_the_pixels),
+        cmocka_unit_test(parts_have_the_weights_that_were_decided),
         cmocka_unit_test(one_critical_fault_makes_two_stars),
         cmocka_unit_test(motion_counts_for_pictures_only),
         cmocka_unit_test(steady_sound_is_not_called_bad_for_it),

@@ -28,6 +28,7 @@ enum { PROBE_WAIT_S = 30, PROBE_SMALL_BYTES = 1000, PROBE_ECHO_BYTES = 2 << 20, 
  * the file, /status/N with that status; everything else is "hello". */
 struct probe {
     struct http_server *server;
+    int                 port;
     pthread_mutex_t     lock;
     pthread_cond_t      changed;
 
@@ -192,10 +193,19 @@ static inline void *probe_worker(void *context)
     return NULL;
 }
 
+static inline int probe_listen(struct str address)
+{
+    struct error error = { 0 };
+    int          fd = -1;
+    if (http_listen(address, 0, &error, &fd) != ERR_OK)
+        fail_msg("%s: %s", error.slug, error.detail);
+    return fd;
+}
+
 static inline struct http_server_options probe_options(void)
 {
     return (struct http_server_options){
-        .address = STR("127.0.0.1"),
+        .listen_fd = probe_listen(STR("127.0.0.1")),
         .threads_count = 2,
         .connections_max = 200,
         .idle_ms_max = 20000,
@@ -219,6 +229,7 @@ static inline void probe_start(struct probe *probe, const struct http_server_opt
     struct http_app app = { probe, probe_on_headers, probe_on_body, probe_on_request,
                             probe_on_end };
     struct error    error = { 0 };
+    probe->port = http_listen_port(options->listen_fd);
     if (http_server_start(options, &app, &error, &probe->server) != ERR_OK)
         fail_msg("%s: %s", error.slug, error.detail);
 }
@@ -301,7 +312,7 @@ static inline int client_dial(int port)
 
 static inline void client_open(struct client *client, struct probe *probe)
 {
-    client->fd = client_dial(http_server_port(probe->server));
+    client->fd = client_dial(probe->port);
     client->len = 0;
 }
 

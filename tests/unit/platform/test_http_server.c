@@ -21,22 +21,18 @@ static int serve_end(void **state)
     return 0;
 }
 
-static enum err start_at(struct str address, int port, struct error *error)
+static enum err listen_at(struct str address, int port, struct error *error)
 {
-    struct http_server_options options = probe_options();
-    struct http_app            app = { 0 };
-    struct http_server        *server = NULL;
-    options.address = address;
-    options.port = port;
-    enum err e = http_server_start(&options, &app, error, &server);
-    assert_null(server);
+    int      fd = -1;
+    enum err e = http_listen(address, port, error, &fd);
+    assert_int_equal(fd, -1);
     return e;
 }
 
 static void picked_port_can_be_read(void **state)
 {
     (void)state;
-    assert_true(http_server_port(probe.server) > 0);
+    assert_true(probe.port > 0);
     ask(&probe, "GET /hello HTTP/1.1\r\n" HOST "\r\n", &response);
     assert_int_equal(response.status, 200);
 }
@@ -45,10 +41,10 @@ static void taken_port_is_an_error_that_names_it(void **state)
 {
     (void)state;
     struct error error = { 0 };
-    int          port = http_server_port(probe.server);
+    int          port = probe.port;
     char         text[32];
     snprintf(text, sizeof(text), "127.0.0.1:%d", port);
-    assert_int_equal(start_at(STR("127.0.0.1"), port, &error), ERR_UNAVAILABLE);
+    assert_int_equal(listen_at(STR("127.0.0.1"), port, &error), ERR_UNAVAILABLE);
     assert_string_equal(error.slug, "cannot_listen");
     assert_non_null(strstr(error.detail, text));
     assert_non_null(strstr(error.detail, "in use"));
@@ -58,11 +54,11 @@ static void address_that_is_none_is_an_error(void **state)
 {
     (void)state;
     struct error error = { 0 };
-    assert_int_equal(start_at(STR("localhost"), 0, &error), ERR_UNAVAILABLE);
-    assert_int_equal(start_at(STR("1.2.3.4.5"), 0, &error), ERR_UNAVAILABLE);
-    assert_int_equal(start_at(STR(""), 0, &error), ERR_UNAVAILABLE);
-    assert_int_equal(start_at(STR("127.0.0.1"), 65536, &error), ERR_UNAVAILABLE);
-    assert_int_equal(start_at(STR("192.0.2.1"), 0, &error), ERR_UNAVAILABLE);
+    assert_int_equal(listen_at(STR("localhost"), 0, &error), ERR_UNAVAILABLE);
+    assert_int_equal(listen_at(STR("1.2.3.4.5"), 0, &error), ERR_UNAVAILABLE);
+    assert_int_equal(listen_at(STR(""), 0, &error), ERR_UNAVAILABLE);
+    assert_int_equal(listen_at(STR("127.0.0.1"), 65536, &error), ERR_UNAVAILABLE);
+    assert_int_equal(listen_at(STR("192.0.2.1"), 0, &error), ERR_UNAVAILABLE);
     assert_string_equal(error.slug, "cannot_listen");
 }
 
@@ -70,11 +66,12 @@ static void address_that_is_none_is_an_error(void **state)
 static void any_ipv6_address_takes_ipv4_too(void **state)
 {
     (void)state;
-    struct http_server_options options = probe_options();
-    options.address = STR("::");
     int fd = socket(AF_INET6, SOCK_STREAM, 0);
     if (fd < 0) skip(); /* a machine without IPv6 */
     close(fd);
+    struct http_server_options options = probe_options();
+    close(options.listen_fd);
+    options.listen_fd = probe_listen(STR("::"));
     probe_start(&probe, &options);
     ask(&probe, "GET /echo HTTP/1.1\r\n" HOST "\r\n", &response);
     assert_non_null(strstr(response.head_text, "\r\nX-Peer: 127.0.0.1\r\n"));
@@ -92,9 +89,10 @@ static void unreadable_certificate_is_an_error(void **state)
     options.tls_key_path = "/nonexistent/key.pem";
     assert_int_equal(http_server_start(&options, &app, &error, &server), ERR_UNAVAILABLE);
     assert_string_equal(error.slug, "tls_unreadable");
+    options.listen_fd = probe_listen(STR("127.0.0.1"));
     options.tls_cert_path = options.tls_key_path = "/proc/self/cmdline"; /* readable, no PEM */
     assert_int_equal(http_server_start(&options, &app, &error, &server), ERR_UNAVAILABLE);
-    assert_string_equal(error.slug, "cannot_listen");
+    assert_string_equal(error.slug, "cannot_serve");
     assert_null(server);
 }
 
@@ -246,7 +244,7 @@ static void stopped_server_is_not_listening(void **state)
 {
     serve(state);
     struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_port = htons((uint16_t)http_server_port(probe.server)),
+                                   .sin_port = htons((uint16_t)probe.port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     probe_stop(&probe);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -277,7 +275,7 @@ static void server_recovers_from_running_out_of_descriptors(void **state)
     assert_true(count < COUNT_OF(taken));
 
     struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_port = htons((uint16_t)http_server_port(probe.server)),
+                                   .sin_port = htons((uint16_t)probe.port),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     client.fd = fd;
     client.len = 0;

@@ -96,7 +96,7 @@ static int serve(void **state)
     probe_start(&probe, &options);
     unlink(cert_path);
     unlink(key_path);
-    fd = client_dial(http_server_port(probe.server));
+    fd = client_dial(probe.port);
     assert_int_equal(tls_init(&session, GNUTLS_CLIENT), 0);
     assert_int_equal(tls_allocate_credentials(&credentials), 0);
     assert_int_equal(tls_set_default_priority(session), 0);

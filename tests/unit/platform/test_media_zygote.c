@@ -45,9 +45,9 @@ static void put_le(unsigned char *at, uint32_t value, int bytes_count)
 
 /* The short file plays at 96,000 bytes a second, the long one at four times that: decoders refuse
  * what would play for half a day. */
-static int wav_file(int64_t data_bytes, bool is_loud)
+static int wav_file(int64_t data_bytes, bool is_short)
 {
-    int           scale = is_loud ? 1 : 2;
+    int           scale = is_short ? 1 : 2;
     unsigned char header[WAV_HEADER_BYTES] = "RIFF....WAVEfmt ";
     put_le(header + 4, (uint32_t)(data_bytes + WAV_HEADER_BYTES - 8), 4);
     put_le(header + 16, 16, 4);
@@ -63,8 +63,8 @@ static int wav_file(int64_t data_bytes, bool is_loud)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, header, sizeof(header)), sizeof(header));
     assert_int_equal(ftruncate(fd, data_bytes + WAV_HEADER_BYTES), 0);
-    if (is_loud) {
-        static int16_t samples[SHORT_BYTES / 2];
+    if (is_short) {
+        int16_t samples[SHORT_BYTES / 2];
         for (int i = 0; i < SHORT_BYTES / 2; i++) /* a 480 Hz saw */
             samples[i] = (int16_t)((i % 100) * 200 - 10000);
         assert_int_equal(pwrite(fd, samples, sizeof(samples), WAV_HEADER_BYTES), sizeof(samples));

@@ -423,7 +423,7 @@ static void failed_commit_is_unknown_to_the_whole_batch(void **state)
     signal(SIGXFSZ, SIG_DFL);
 
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(deeds[i].result, ERR_UNAVAILABLE);
+        assert_int_equal(deeds[i].result, ERR_UNCERTAIN);
         assert_string_equal(deeds[i].slug, "commit_unknown");
         assert_int_equal(deeds[i].runs, 1);
     }

@@ -1,0 +1,1 @@
+"""What the benchmarks share: servers, load, figures. Standard library only."""

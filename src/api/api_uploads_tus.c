@@ -1,0 +1,270 @@
+#include "api/upload_stream.h"
+
+#include "base/num.h"
+
+/* --- what creating and appending have in common ------------------------------------------------
+ */
+
+static bool is_offset_stream(const struct http_exchange *http)
+{
+    struct str value = http_header(http, "Content-Type"), type;
+    if (!str_cut(&value, ';', &type)) return false;
+    return str_eq_ignoring_case(str_trim(type), STR("application/offset+octet-stream"));
+}
+
+static enum err check_content_type(struct exchange *exchange)
+{
+    if (is_offset_stream(exchange->http)) return ERR_OK;
+    return FAIL(&exchange->call.error, ERR_MEDIA_TYPE, "not_offset_stream",
+                "send Content-Type: application/offset+octet-stream");
+}
+
+/* A header that is a number of bytes. *ret_is_there tells whether it came. */
+static enum err read_bytes_header(struct exchange *exchange, const char *name, int64_t *ret_bytes,
+                                  bool *ret_is_there)
+{
+    struct str value = http_header(exchange->http, name);
+    *ret_is_there = value.data != NULL;
+    if (value.data == NULL || upload_bytes_parse(value, ret_bytes)) return ERR_OK;
+    error_add_fault(&exchange->call.error, exchange->http->arena, str_of(name), "type",
+                    "must be a number of bytes");
+    return FAIL(&exchange->call.error, ERR_INVALID, "invalid_parameters", "bad %s", name);
+}
+
+static enum err too_large(struct exchange *exchange, int64_t bytes_max)
+{
+    http_reply_header(exchange->http, "Tus-Max-Size",
+                      str_format(exchange->http->arena, "%lld", (long long)bytes_max));
+    return FAIL(&exchange->call.error, ERR_TOO_LARGE, "file_too_large",
+                "a file of this job may have %lld bytes", (long long)bytes_max);
+}
+
+/* begin of both: what was taken must be given back when it is refused. */
+static enum err begin(struct exchange *exchange, enum err (*prepare)(struct exchange *exchange))
+{
+    upload_stream_new(exchange);
+    enum err e = upload_check_version(exchange);
+    if (e == ERR_OK) e = prepare(exchange);
+    if (e) upload_stream_close(exchange);
+    return e;
+}
+
+/* --- creating -----------------------------------------------------------------------------------
+ */
+
+/* Upload-Length, or a promise of it. */
+static enum err read_length(struct exchange *exchange)
+{
+    struct upload_stream *stream = exchange->stream;
+    struct error         *error = &exchange->call.error;
+    bool                  has_length;
+    enum err              e =
+        read_bytes_header(exchange, "Upload-Length", &stream->upload.size_bytes, &has_length);
+    if (e) return e;
+    struct str defer = http_header(exchange->http, "Upload-Defer-Length");
+    if (defer.data && !str_eq(defer, STR("1")))
+        return FAIL(error, ERR_INVALID, "defer_length", "Upload-Defer-Length can only be 1");
+    if (has_length == (defer.data != NULL))
+        return FAIL(error, ERR_INVALID, "length_missing",
+                    "send either Upload-Length or Upload-Defer-Length: 1");
+    if (has_length && stream->upload.size_bytes == 0)
+        return FAIL(error, ERR_MEDIA_TYPE, "unsupported_format", "an empty file is of no type");
+    return ERR_OK;
+}
+
+static enum err read_create_headers(struct exchange *exchange)
+{
+    struct upload_stream *stream = exchange->stream;
+    struct error         *error = &exchange->call.error;
+    bool                  may_have_body = exchange->http->body_bytes_declared != 0;
+    enum err              e = may_have_body ? check_content_type(exchange) : ERR_OK;
+    if (e) return e;
+    if (http_header(exchange->http, "Upload-Concat").data)
+        return FAIL(error, ERR_INVALID, "concatenation", "uploads cannot be concatenated");
+    e = read_length(exchange);
+    if (e) return e;
+    struct str metadata = http_header(exchange->http, "Upload-Metadata");
+    stream->upload.metadata = str_copy(exchange->http->arena, metadata);
+    return upload_metadata_parse(exchange->http->arena, metadata, error, &stream->upload.filename);
+}
+
+static enum err prepare_create(struct exchange *exchange)
+{
+    struct upload_stream *stream = exchange->stream;
+    struct call          *call = &exchange->call;
+    struct job            job;
+    enum err              e = read_create_headers(exchange);
+    if (e) return e;
+    e = reservation_get(call, request_text(&exchange->request, "reservation"),
+                        &stream->reservation);
+    if (e) return e;
+    e = upload_may_begin(call, &stream->reservation, &job);
+    if (e) return e;
+    stream->formats = job.formats;
+    int64_t bytes_max = upload_bytes_max(job.formats);
+    int64_t announced = num_max(stream->upload.size_bytes, exchange->http->body_bytes_declared);
+    if (announced > bytes_max) return too_large(exchange, bytes_max);
+    if (stream->upload.size_bytes && announced > stream->upload.size_bytes)
+        return FAIL(&call->error, ERR_TOO_LARGE, "too_many_bytes",
+                    "more bytes than Upload-Length says");
+    stream->upload.id = id_new(ID_UPLOAD, call->now_ms);
+    stream->upload.worker_id = call->actor.worker_id;
+    stream->upload.reservation_id = stream->reservation.id;
+    e = upload_stream_take(exchange, 0);
+    if (e) return e;
+    return upload_stream_expect_checksum(exchange);
+}
+
+static enum err create_begin(struct exchange *exchange)
+{
+    return begin(exchange, prepare_create);
+}
+
+static enum err commit_row(struct call *call, void *argument)
+{
+    struct upload_stream *stream = argument;
+    return upload_create(call, &stream->upload);
+}
+
+static enum err create_finish(struct exchange *exchange)
+{
+    struct upload_stream *stream = exchange->stream;
+    int64_t               offset;
+    enum err              e = upload_stream_settle(exchange);
+    if (e) return e;
+    e = upload_session_sync(stream->session, &exchange->call.error, &offset);
+    if (e) return e;
+    e = exchange_commit(exchange, commit_row, stream);
+    if (e) return e;
+    stream->has_row = true;
+    upload_session_set_row(stream->session);
+    if (upload_session_is_complete(stream->session)) e = upload_stream_arrive(exchange);
+    if (e) return e;
+    exchange->reply.status = 201;
+    reply_header(&exchange->reply, "Location",
+                 str_format(exchange->http->arena, "%.*s/worker/v1/uploads/%s",
+                            STR_ARG(exchange->api->config->public_url), stream->upload.id.text));
+    upload_reply_progress(exchange, &stream->upload, offset);
+    return ERR_OK;
+}
+
+const struct stream_ops upload_create_ops = {
+    .begin = create_begin,
+    .piece = upload_stream_piece,
+    .finish = create_finish,
+    .end = upload_stream_end,
+};
+
+/* --- appending ----------------------------------------------------------------------------------
+ */
+
+/* The upload was finished before: nothing but a repeat of the last, empty request fits. */
+static enum err prepare_done(struct exchange *exchange, int64_t offset)
+{
+    struct upload_stream *stream = exchange->stream;
+    if (offset == stream->upload.size_bytes) return ERR_OK; /* a piece is refused */
+    http_reply_header(
+        exchange->http, "Upload-Offset",
+        str_format(exchange->http->arena, "%lld", (long long)stream->upload.size_bytes));
+    return FAIL(&exchange->call.error, ERR_CONFLICT, "wrong_offset", "the upload is complete");
+}
+
+/* A length that was promised at creation. */
+static enum err take_length(struct exchange *exchange)
+{
+    struct upload_stream *stream = exchange->stream;
+    int64_t               size_bytes;
+    bool                  is_there;
+    enum err              e = read_bytes_header(exchange, "Upload-Length", &size_bytes, &is_there);
+    if (e || !is_there) return e;
+    return upload_session_set_size(stream->session, size_bytes, &exchange->call.error);
+}
+
+static enum err check_announced(struct exchange *exchange, int64_t offset)
+{
+    struct upload_stream *stream = exchange->stream;
+    int64_t               size_bytes = upload_session_size(stream->session);
+    int64_t               declared = exchange->http->body_bytes_declared;
+    if (size_bytes && declared > size_bytes - offset)
+        return FAIL(&exchange->call.error, ERR_TOO_LARGE, "too_many_bytes",
+                    "more bytes than Upload-Length says");
+    return ERR_OK;
+}
+
+static enum err prepare_append(struct exchange *exchange)
+{
+    struct upload_stream *stream = exchange->stream;
+    int64_t               offset;
+    bool                  has_offset;
+    enum err              e = check_content_type(exchange);
+    if (e) return e;
+    e = read_bytes_header(exchange, "Upload-Offset", &offset, &has_offset);
+    if (e) return e;
+    if (!has_offset)
+        return FAIL(&exchange->call.error, ERR_INVALID, "offset_missing", "send Upload-Offset");
+    e = upload_stream_find(exchange);
+    if (e) return e;
+    if (stream->upload.state == UPLOAD_DONE) return prepare_done(exchange, offset);
+    e = upload_stream_take(exchange, offset);
+    if (e) return e;
+    e = take_length(exchange);
+    if (e) return e;
+    e = check_announced(exchange, offset);
+    if (e) return e;
+    return upload_stream_expect_checksum(exchange);
+}
+
+static enum err append_begin(struct exchange *exchange)
+{
+    return begin(exchange, prepare_append);
+}
+
+static enum err commit_length(struct call *call, void *argument)
+{
+    const struct upload *upload = argument;
+    return upload_set_size(call, &upload->id, upload->size_bytes);
+}
+
+/* The row learns a length that this request brought. */
+static enum err keep_length(struct exchange *exchange)
+{
+    struct upload_stream *stream = exchange->stream;
+    int64_t               size_bytes = upload_session_size(stream->session);
+    if (size_bytes == stream->upload.size_bytes) return ERR_OK;
+    stream->upload.size_bytes = size_bytes;
+    return exchange_commit(exchange, commit_length, &stream->upload);
+}
+
+static enum err append_finish(struct exchange *exchange)
+{
+    struct upload_stream *stream = exchange->stream;
+    struct error         *error = &exchange->call.error;
+    int64_t               offset = stream->upload.size_bytes;
+    exchange->reply.status = 204;
+    if (stream->session == NULL) {
+        upload_reply_progress(exchange, &stream->upload, offset);
+        return ERR_OK;
+    }
+    enum err e = upload_stream_settle(exchange);
+    if (e) return e;
+    e = upload_session_sync(stream->session, error, &offset);
+    if (e) return e;
+    if (upload_session_is_complete(stream->session)) {
+        e = upload_stream_arrive(exchange);
+        if (e) return e;
+        offset = stream->upload.size_bytes;
+    } else {
+        e = keep_length(exchange);
+        if (e) return e;
+        upload_stream_renew(exchange);
+    }
+    upload_reply_progress(exchange, &stream->upload, offset);
+    return ERR_OK;
+}
+
+const struct stream_ops upload_append_ops = {
+    .begin = append_begin,
+    .piece = upload_stream_piece,
+    .finish = append_finish,
+    .end = upload_stream_end,
+};

@@ -1,0 +1,92 @@
+/* The server is killed at random moments of a mixed load, its media processes too, and started again
+ * on the same data: nothing that was answered may be lost, nothing done twice.
+ *
+ *   FIRSTHAND_CRASH_CYCLES=1000 FIRSTHAND_CRASH_SEED=7 node --test tests/fault/crash.test.mjs
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { start } from "../lib/server.mjs";
+import { Market, SETTINGS } from "./market.mjs";
+import { kill9, mediaChildOf, zygoteOf } from "./processes.mjs";
+import { Random, seedOf } from "./random.mjs";
+
+const CYCLES = Number(process.env.FIRSTHAND_CRASH_CYCLES ?? 50);
+const FULL_CHECK_EVERY = 25;
+const LOAD_MS = [200, 600];
+const START_MS = [5, 130];
+
+/* Kill media processes while the load runs. → how many of each died */
+async function killMedia(server, random, killed, isOver) {
+  while (!isOver()) {
+    await sleep(random.int(20, 200));
+    if (isOver()) return;
+    const isZygote = random.chance(0.4);
+    const pid = isZygote ? zygoteOf(server.child.pid) : mediaChildOf(server.child.pid);
+    if (kill9(pid)) killed[isZygote ? "zygote" : "child"]++;
+  }
+}
+
+/* A start that does not come to its end. */
+async function dieWhileStarting(server, ms) {
+  const launched = server.launch().then(() => true, () => false);
+  await sleep(ms);
+  kill9(server.child.pid);
+  await server.exited;
+  await launched;
+  server.child = null;
+}
+
+async function cycle(server, market, random, killed) {
+  let isOver = false;
+  const load = market.load();
+  const media = random.chance(0.5) ? killMedia(server, random.fork(), killed, () => isOver) : null;
+  await Promise.race([load, sleep(random.int(...LOAD_MS))]);
+  isOver = true;
+  await server.kill9();
+  killed.server++;
+  market.stop();
+  await Promise.all([load, media]);
+  if (random.chance(0.2)) {
+    await dieWhileStarting(server, random.int(...START_MS));
+    killed.starting++;
+  }
+  await server.launch();
+  market.connect();
+}
+
+async function audit(server) {
+  const { run } = await import("../lib/server.mjs");
+  const { code, stdout, stderr } = await run(["audit", "--blobs", "on", "--data-dir", server.dataDir]);
+  assert.equal(code, 0, `audit:\n${stdout}${stderr}`);
+}
+
+test(`nothing answered is lost in ${CYCLES} crashes`, { timeout: 24 * 3600 * 1000 }, async (t) => {
+  const seed = seedOf("FIRSTHAND_CRASH_SEED");
+  const random = new Random(seed);
+  const killed = { server: 0, starting: 0, zygote: 0, child: 0 };
+  const server = await start(SETTINGS);
+  const market = new Market(server, random);
+  let number = 0;
+  try {
+    await market.open();
+    for (number = 1; number <= CYCLES; number++) {
+      await cycle(server, market, random, killed);
+      await audit(server);
+      await market.check();
+      if (number % FULL_CHECK_EVERY === 0 || number === CYCLES) {
+        await market.checkAll();
+        await audit(server);
+      }
+      await server.advance(2);
+    }
+  } catch (e) {
+    e.message = `seed ${seed}, cycle ${number}: ${e.message}\n${server.logLines.slice(-15).join("\n")}`;
+    throw e;
+  } finally {
+    await server.stop();
+  }
+  assert.equal(killed.server, CYCLES);
+  t.diagnostic(`seed ${seed}: killed ${JSON.stringify(killed)}, writes ${JSON.stringify(market.counts)}`);
+  t.diagnostic(`${market.jobs.size} jobs, ${market.keys.size} keys, ${market.uploads.length} uploads`);
+});
