@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { start } from "../lib/server.mjs";
+import { run, start } from "../lib/server.mjs";
 import { Market, SETTINGS } from "./market.mjs";
 import { kill9, mediaChildOf, zygoteOf } from "./processes.mjs";
 import { Random, seedOf } from "./random.mjs";
@@ -56,7 +56,6 @@ async function cycle(server, market, random, killed) {
 }
 
 async function audit(server) {
-  const { run } = await import("../lib/server.mjs");
   const { code, stdout, stderr } = await run(["audit", "--blobs", "on", "--data-dir", server.dataDir]);
   assert.equal(code, 0, `audit:\n${stdout}${stderr}`);
 }
