@@ -11,6 +11,9 @@ FILES ?=
 FUZZ_SECONDS ?= 60
 # Tests that run side by side; each has ports and folders of its own.
 TEST_JOBS ?= $(shell nproc)
+# The sample media, made once for all tests.
+SAMPLES := $(CURDIR)/build/samples
+test: export FIRSTHAND_SAMPLES = $(SAMPLES)
 
 NPM_LOCKS := $(wildcard tests/package-lock.json tests/*/package-lock.json)
 NPM_DONE := $(NPM_LOCKS:package-lock.json=node_modules/.package-lock.json)
@@ -28,15 +31,19 @@ build:
 run demo:
 	@tools/run $(if $(FILES),--files "$(FILES)")
 
-# Unit tests and fuzz corpora run under the sanitizers; everything runs again in the release build,
-# where the media sandbox is whole. The house checks run once.
+# Everything runs under ASan and UBSan; what is driven over HTTP runs under TSan; and everything
+# runs again in the release build, where the media sandbox is whole. The house checks run once.
 test: test-deps $(NPM_DONE)
 	cmake --preset dev
 	cmake --preset release -DFIRSTHAND_TESTS=ON
+	cmake --preset tsan
 	cmake --build --preset dev
+	cmake --build --preset tsan --target firsthand
 	cmake --build --preset release
 	@if [ -e build/release/firsthand ]; then ln -sfn release/firsthand build/firsthand; fi
+	tests/media/make-samples $(SAMPLES)
 	ctest --preset dev -j $(TEST_JOBS)
+	ctest --preset tsan -j $(TEST_JOBS) -L 'api|clients|e2e'
 	ctest --preset release -j $(TEST_JOBS) -LE lint
 
 test-deps:

@@ -1,5 +1,5 @@
-/* Fills a store that already has organisations with a long past: many jobs, five ledger rows each on
- * average, in minutes, such that `firsthand audit` finds nothing wrong.
+/* Fills a store that already has organisations with a long past: many jobs, five ledger rows each
+ * on average, in minutes, such that `firsthand audit` finds nothing wrong.
  *
  *   load_store STORE JOBS          the server must not be running
  *
@@ -100,9 +100,11 @@ static void give_back(struct loader *l, struct organisation *org, const char *jo
     bench_id(submission_id, "sub_", l->now_ms, l->number);
     snprintf(once, sizeof(once), "refund:%s", submission_id);
     org->balance_cents += price_cents;
-    bench_run(l->transfer, "tttttiitttt" "ni", org->id, id, "refund", "escrow", "available",
-              price_cents, org->balance_cents, job_id, submission_id, once, "Submission rejected",
-              l->now_ms);
+    bench_run(l->transfer,
+              "tttttiitttt"
+              "ni",
+              org->id, id, "refund", "escrow", "available", price_cents, org->balance_cents, job_id,
+              submission_id, once, "Submission rejected", l->now_ms);
 }
 
 static void add_job(struct loader *l, struct organisation *org, bool is_open)

@@ -101,6 +101,38 @@ enum err upload_stream_find_now(struct exchange *exchange)
     return e;
 }
 
+/* Read the row once more, in a transaction that sees everything committed by now. */
+static enum err read_state_now(struct exchange *exchange, enum upload_state *ret_state)
+{
+    struct upload_stream *stream = exchange->stream;
+    struct call          *call = &exchange->call;
+    struct upload         row;
+    db_rollback(call->db);
+    enum err e = db_begin(call->db, &call->error);
+    if (e) return e;
+    e = upload_get_own(call, id_str(&stream->upload.id), &row);
+    db_rollback(call->db);
+    if (e == ERR_OK) *ret_state = row.state;
+    return e;
+}
+
+/* An end is written into the row before its session leaves the table. So whoever has pinned one
+ * made anew, from a row read earlier, sees the end by reading again now. */
+static enum err check_still_open(struct exchange *exchange)
+{
+    struct upload_stream *stream = exchange->stream;
+    enum upload_state     state;
+    if (!stream->has_row) return ERR_OK;
+    enum err e = read_state_now(exchange, &state);
+    if (e || state == UPLOAD_OPEN) return e;
+    stream->upload.state = state;
+    upload_session_end(stream->session, true);
+    e = upload_check_state(exchange, &stream->upload);
+    if (e) return e;
+    return FAIL(&exchange->call.error, ERR_CONFLICT, "upload_taken_over",
+                "another request has just completed the upload");
+}
+
 enum err upload_stream_take(struct exchange *exchange, int64_t expected_offset)
 {
     struct upload_stream *stream = exchange->stream;
@@ -118,7 +150,8 @@ enum err upload_stream_take(struct exchange *exchange, int64_t expected_offset)
     if (e == ERR_CONFLICT)
         http_reply_header(exchange->http, "Upload-Offset",
                           number_text(exchange, upload_session_offset(stream->session)));
-    return e;
+    if (e) return e;
+    return check_still_open(exchange);
 }
 
 /* The file loses its name at once: whatever happens, nothing unchecked is found again. */

@@ -45,8 +45,10 @@ MUST_USE enum err upload_stream_find(struct exchange *exchange);
 /* The same in a transaction of its own: for the I/O pool. */
 MUST_USE enum err upload_stream_find_now(struct exchange *exchange);
 
-/* Pin the session of stream->upload and take it over. expected_offset as for upload_session_take;
- * when it is wrong, the true one goes into the reply's Upload-Offset. */
+/* Pin the session of stream->upload and take it over; ends the read transaction that call.db has
+ * open. ERR_GONE as upload_check_state, ERR_CONFLICT "upload_taken_over": it has ended meanwhile.
+ * expected_offset as for upload_session_take; when it is wrong, the true one goes into the reply's
+ * Upload-Offset. */
 MUST_USE enum err upload_stream_take(struct exchange *exchange, int64_t expected_offset);
 
 /* Read Upload-Checksum, if any, and get ready for it. */

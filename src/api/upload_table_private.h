@@ -1,7 +1,7 @@
 /* What the files of the upload table share; nobody else includes this.
  *
- *   upload_table.c    finding, making, evicting and ending sessions
- *   upload_session.c  one session: its bytes, hash, type and generation
+ *   upload_table.c          finding, making, evicting and ending sessions
+ *   upload_table_session.c  one session: its bytes, hash, type and generation
  *
  * Locks: the table's covers the lists and the pins, a session's covers its bytes; neither is taken
  * while the other is held, but for a session that nobody else can see yet. */
@@ -67,7 +67,8 @@ struct upload_table {
     struct upload_session  sessions[UPLOAD_SESSIONS_MAX];
 };
 
-/* --- upload_session.c ----------------------------------------------------------------------- */
+/* --- upload_table_session.c
+ * ----------------------------------------------------------------------- */
 
 /* Begin a session in a slot nobody sees: open its part, or the blob it became. */
 MUST_USE enum err upload_session_begin(struct upload_session      *session,

@@ -1,7 +1,7 @@
 #include "domain/reservation.h"
 
 #include "base/num.h"
-#include "base/time_text.h"
+#include "domain/slot_rules.h"
 
 #include <assert.h>
 
@@ -171,100 +171,18 @@ enum err reservation_slots_open(struct call *call, const struct job *job, int64_
 /* --- accepting ----------------------------------------------------------------------------------
  */
 
-static enum err check_reservations_held(struct call *call)
-{
-    struct stmt *q = db_query(call->db, "SELECT count(*) FROM reservations WHERE worker_id = $1"
-                                        " AND state = 'held' AND expires_ms > $2");
-    bind_id(q, 1, &call->actor.worker_id);
-    bind_int(q, 2, call->now_ms);
-    int64_t  held = stmt_step(q) ? column_int(q, 0) : 0;
-    enum err e = stmt_end(q, &call->error);
-    if (e) return e;
-    if (held >= call->config->worker_reservations_max)
-        return FAIL(&call->error, ERR_CONFLICT, "worker_capped",
-                    "you hold %lld unused reservations already", (long long)held);
-    return ERR_OK;
-}
-
-/* Sent in the last 24 hours, or still to come from what the worker holds. */
-static enum err check_submissions_today(struct call *call, const struct id *worker_id)
-{
-    if (call->config->worker_submissions_per_day == 0) return ERR_OK;
-    /* A submission's id is as old as its acceptance, so none of the day's is below this one. */
-    int64_t   day_ago_ms = call->now_ms - MS_PER_DAY;
-    struct id oldest = id_floor(ID_SUBMISSION, day_ago_ms - call->config->reservation_max_ms);
-    /* tenant: one worker's own rows */
-    struct stmt *q = db_query(
-        call->db, "SELECT (SELECT count(*) FROM submissions WHERE worker_id = $1"
-                  " AND id >= $2 AND created_ms > $3) + (SELECT count(*) FROM reservations"
-                  " WHERE worker_id = $1 AND state = 'held' AND expires_ms > $4 AND attempt = 1)");
-    bind_id(q, 1, worker_id);
-    bind_id(q, 2, &oldest);
-    bind_int(q, 3, day_ago_ms);
-    bind_int(q, 4, call->now_ms);
-    int64_t  sent = stmt_step(q) ? column_int(q, 0) : 0;
-    enum err e = stmt_end(q, &call->error);
-    if (e) return e;
-    if (sent >= call->config->worker_submissions_per_day)
-        return FAIL(&call->error, ERR_CONFLICT, "worker_capped",
-                    "you sent or hold %lld files of the last 24 hours, which is the limit",
-                    (long long)sent);
-    return ERR_OK;
-}
-
-/* Files of the worker that the job has, or may still get from what the worker holds. A retry under
- * way counts by its reservation alone. */
-static enum err check_files_of_job(struct call *call, const struct job *job,
-                                   const struct id *worker_id)
-{
-    if (job->max_files_per_worker == 0) return ERR_OK;
-    /* tenant: one worker's own rows */
-    struct stmt *q = db_query(
-        call->db, "SELECT (SELECT count(*) FROM submissions WHERE worker_id = $1 AND job_id = $2"
-                  " AND status IN ('pending_score', 'approved')) + (SELECT count(*)"
-                  " FROM reservations WHERE worker_id = $1 AND job_id = $2 AND state = 'held'"
-                  " AND expires_ms > $3)");
-    bind_id(q, 1, worker_id);
-    bind_id(q, 2, &job->id);
-    bind_int(q, 3, call->now_ms);
-    int64_t  files = stmt_step(q) ? column_int(q, 0) : 0;
-    enum err e = stmt_end(q, &call->error);
-    if (e) return e;
-    if (files >= job->max_files_per_worker)
-        return FAIL(&call->error, ERR_CONFLICT, "worker_capped",
-                    "this job takes %lld files of one worker",
-                    (long long)job->max_files_per_worker);
-    return ERR_OK;
-}
-
-static enum err check_slots(struct call *call, const struct job *job)
-{
-    int64_t  slots;
-    enum err e = reservation_slots_open(call, job, &slots);
-    if (e) return e;
-    if (slots > 0) return ERR_OK;
-    return FAIL(&call->error, ERR_CONFLICT, "job_full", "every slot of the job is taken");
-}
-
-static enum err check_open(struct call *call, const struct job *job)
-{
-    if (job_is_live(job)) return ERR_OK;
-    return FAIL(&call->error, ERR_CONFLICT, "job_closed", "the job is %s",
-                job_state_name(job->state));
-}
-
 /* For a worker who holds none on the job yet. */
 static enum err check_may_take(struct call *call, const struct job *job)
 {
-    enum err e = check_open(call, job);
+    enum err e = slot_check_open(call, job);
     if (e) return e;
-    e = check_reservations_held(call);
+    e = slot_check_held(call);
     if (e) return e;
-    e = check_submissions_today(call, &call->actor.worker_id);
+    e = slot_check_today(call, &call->actor.worker_id);
     if (e) return e;
-    e = check_files_of_job(call, job, &call->actor.worker_id);
+    e = slot_check_files(call, job, &call->actor.worker_id);
     if (e) return e;
-    return check_slots(call, job);
+    return slot_check_free(call, job);
 }
 
 /* The acting worker's live, unused reservation on the job, if any. */
@@ -343,11 +261,11 @@ enum err reservation_for_retry(struct call *call, struct job *job, const struct 
 {
     enum err e = reservation_lapse_due(call, job);
     if (e) return e;
-    e = check_reservations_held(call);
+    e = slot_check_held(call);
     if (e) return e;
-    e = check_files_of_job(call, job, &call->actor.worker_id);
+    e = slot_check_files(call, job, &call->actor.worker_id);
     if (e) return e;
-    e = check_slots(call, job);
+    e = slot_check_free(call, job);
     if (e) return e;
     return take_slot(call, job, submission_id, 2, ret_reservation);
 }
@@ -470,11 +388,11 @@ static enum err check_may_take_again(struct call *call, const struct job *job,
         return FAIL(&call->error, ERR_CONFLICT, "reservation_expired", "it was given back");
     enum err e = check_attempt_is_open(call, reservation);
     if (e) return e;
-    e = check_submissions_today(call, &reservation->worker_id);
+    e = slot_check_today(call, &reservation->worker_id);
     if (e) return e;
-    e = check_files_of_job(call, job, &reservation->worker_id);
+    e = slot_check_files(call, job, &reservation->worker_id);
     if (e) return e;
-    return check_slots(call, job);
+    return slot_check_free(call, job);
 }
 
 /* A reservation that no longer holds its slot takes a free one, or is too late. */
@@ -497,7 +415,7 @@ enum err reservation_use(struct call *call, struct job *job, const struct reserv
     if (row.state == RESERVATION_USED)
         return FAIL(&call->error, ERR_CONFLICT, "reservation_used",
                     "its file was uploaded already");
-    enum err e = check_open(call, job);
+    enum err e = slot_check_open(call, job);
     if (e) return e;
     bool holds_slot = row.state == RESERVATION_HELD && row.expires_ms > call->now_ms;
     e = reservation_lapse_due(call, job);

@@ -430,19 +430,31 @@ static enum err set_retry_pending(struct call *call, const struct submission *su
     return stmt_run(q, &call->error, NULL);
 }
 
+/* The acting worker's submission and its job, with what has lapsed written down: a retry whose
+ * reservation ended is open to be asked for again, whether or not a sweep has seen it. */
+static enum err read_for_retry(struct call *call, struct str id_text, struct job *ret_job,
+                               struct submission *ret_row)
+{
+    enum err e = submission_get_own(call, id_text, ret_row);
+    if (e) return e;
+    e = job_get_any(call, &ret_row->job_id, ret_job);
+    if (e || ret_row->state != SUBMISSION_RETRY_PENDING) return e;
+    e = reservation_lapse_due(call, ret_job);
+    if (e) return e;
+    return submission_get_own(call, id_text, ret_row);
+}
+
 enum err submission_retry(struct call *call, struct str id_text,
                           struct reservation *ret_reservation)
 {
+    struct job        job;
     struct submission row;
-    enum err          e = submission_get_own(call, id_text, &row);
+    enum err          e = read_for_retry(call, id_text, &job, &row);
     if (e) return e;
     if (!submission_may_retry(&row))
         return FAIL(&call->error, ERR_CONFLICT, "not_retryable",
                     "only a first attempt rejected with %d or more stars may be retried",
                     SUBMISSION_RETRY_STARS_MIN);
-    struct job job;
-    e = job_get_any(call, &row.job_id, &job);
-    if (e) return e;
     if (!job_is_live(&job))
         return FAIL(&call->error, ERR_CONFLICT, "job_closed", "the job is %s",
                     job_state_name(job.state));

@@ -1,4 +1,6 @@
-/* A file's way in: one-shot and resumable, cut, taken over, refused, repeated, restarted. */
+/* A file's way in: one-shot and resumable, cut, taken over, refused, repeated, restarted. All of
+ * tusOptions, createUpload, getUploadOffset, appendUpload, terminateUpload, listUploads and
+ * putReservationFile. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { appendFileSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";

@@ -55,12 +55,6 @@ async function cycle(server, market, random, killed) {
   market.connect();
 }
 
-async function audit(server) {
-  const { run } = await import("../lib/server.mjs");
-  const { code, stdout, stderr } = await run(["audit", "--blobs", "on", "--data-dir", server.dataDir]);
-  assert.equal(code, 0, `audit:\n${stdout}${stderr}`);
-}
-
 test(`nothing answered is lost in ${CYCLES} crashes`, { timeout: 24 * 3600 * 1000 }, async (t) => {
   const seed = seedOf("FIRSTHAND_CRASH_SEED");
   const random = new Random(seed);
@@ -72,11 +66,11 @@ test(`nothing answered is lost in ${CYCLES} crashes`, { timeout: 24 * 3600 * 100
     await market.open();
     for (number = 1; number <= CYCLES; number++) {
       await cycle(server, market, random, killed);
-      await audit(server);
+      await server.audit();
       await market.check();
       if (number % FULL_CHECK_EVERY === 0 || number === CYCLES) {
         await market.checkAll();
-        await audit(server);
+        await server.audit();
       }
       await server.advance(2);
     }

@@ -89,10 +89,10 @@ export class Market {
   /* --- load --------------------------------------------------------------------------------- */
 
   /* Until stop(), or until the server is gone. */
-  async load() {
+  load() {
     const actors = [this.#buy(this.random.fork()), this.#buy(this.random.fork())];
     for (const worker of this.workers) actors.push(this.#work(worker, this.random.fork()));
-    await Promise.all(actors);
+    return Promise.all(actors);
   }
 
   stop() {
@@ -135,15 +135,14 @@ export class Market {
     const { json } = reply;
     if (write.kind === "job") this.jobs.set(json.id, { first: json, isCancelled: false });
     if (write.kind === "cancel") this.jobs.get(json.id).isCancelled = true;
-    if (write.kind === "key" || write.kind === "rotate") this.#keyMade(json);
+    if (write.kind === "key") this.#keyMade(json);
+    if (write.kind === "rotate") this.#keyMade(json.new_key);
     if (write.kind === "revoke") this.keys.get(write.keyId).isRevoked = true;
     if (write.kind === "accept") this.#slotTaken(write.worker, json);
   }
 
-  #keyMade(json) {
-    const secret = json.secret ?? json.key;
-    assert.match(secret, /^fh_live_/, JSON.stringify(json));
-    this.keys.set(json.id, { secret, isRevoked: false, isRotated: false });
+  #keyMade({ id, secret }) {
+    this.keys.set(id, { secret, isRevoked: false, isTouched: false });
   }
 
   async #buy(random) {
@@ -349,7 +348,8 @@ export class Market {
     if (write.reply.status >= 300) return;
     const json = write.reply.text ? JSON.parse(write.reply.text) : null;
     if (write.kind === "job" || write.kind === "cancel") await this.#checkJob(json.id);
-    if (write.kind === "key" || write.kind === "rotate") await this.#checkKey(json.id);
+    if (write.kind === "key") await this.#checkKey(json.id);
+    if (write.kind === "rotate") await this.#checkKey(json.new_key.id);
     if (write.kind === "revoke" || write.kind === "rotate") await this.#checkKey(write.keyId);
   }
 

@@ -46,7 +46,7 @@ export const GOOD = Object.freeze([
   { name: "speech.wav", type: "audio/wav", extension: "wav", seconds: 5.4 },
   { name: "speech.m4a", type: "audio/mp4", extension: "m4a", seconds: 5.4 },
   { name: "clip.mp4", type: "video/mp4", extension: "mp4", width: 1920, height: 1080, seconds: 1.6 },
-  { name: "clip.mov", type: "video/quicktime", extension: "mov", width: 640, height: 360, seconds: 4 },
+  { name: "phone.mov", type: "video/quicktime", extension: "mov", width: 1920, height: 1080, seconds: 1.6 },
 ]);
 
 /* A JPEG without EXIF, given an EXIF block that says how it is to be turned (1 … 8). */

@@ -49,7 +49,7 @@ static const struct sample {
     { "gray.jpg", 4, 5, GATE_NONE, NULL },
     { "deep.png", 4, 5, GATE_NONE, NULL },
     { "palette.png", 4, 5, GATE_NONE, NULL },
-    { "limited.webp", 4, 5, GATE_NONE, NULL },
+    { "lossy.webp", 4, 5, GATE_NONE, NULL },
     { "lossless.webp", 4, 5, GATE_NONE, NULL },
     { "polyglot.jpg", 4, 5, GATE_NONE, NULL },
     { "blurred.jpg", 2, 2, GATE_NONE, "blurred (sharpness" },

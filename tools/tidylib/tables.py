@@ -91,7 +91,7 @@ ALLOCATION_EXCEPTIONS = {
 
 FUNCTION_LINES_MAX = 80
 FUNCTION_LINES_LONG = 60  # --report names these
-FILE_LINES_MAX = [("src/*", 500), ("tests/*", 800), ("bench/*", 800)]
+FILE_LINES_MAX = [("src/*", 500), ("tests/*", 900), ("bench/*", 800)]
 FILE_LINES_LONG = 400
 
 # --- pairs ----------------------------------------------------------------------------------------
@@ -103,6 +103,7 @@ FILE_LINES_LONG = 400
 HEADER_ELSEWHERE = {
     "src/main/main.c": "the program's entry",
     "src/api/dispatch.c": "declared with what it calls in api/api.h",
+    "src/api/upload_session.c": "declared with the table in api/upload_table.h",
     "src/api/binding.c": "declared with the binding tables in api/api.h",
     "src/main/cmd_*.c": "every command is declared in main/commands.h",
 }
@@ -113,6 +114,16 @@ TESTED_LAYERS = ["base", "contract", "platform", "domain"]
 TEST_ELSEWHERE = {
     "src/base/macros.c": "CHECK is met by every test that proves an abort",
     "src/contract/compile*.c": "private steps of contract_compile: test_contract_compile.c",
+    "src/domain/slot_rules.c": "every refusal is met by accepting: test_reservation.c",
+    "src/domain/score_part.c": "ramps and weights, held through score_compute: test_score.c",
+    "src/domain/score_words.c": "the words of a score: test_score.c",
+    "src/platform/media_sandbox.c": "attacked from inside: tests/sandbox",
+    "src/platform/media_versions.c": "part of every score's record: test_score.c",
+    **dict.fromkeys(
+        ["src/platform/media_%s.c" % part for part in
+         ("figure", "io", "loudness", "luma", "movie", "record", "spectrum", "still", "track",
+          "video", "wrapper")],
+        "a step of media_examine: test_media_examine.c and test_media_damage.c, on real files"),
 }
 # Debt: source files without a test. This list only shrinks: a row that is tested must go.
 FILES_NOT_YET_TESTED = [

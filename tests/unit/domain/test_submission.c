@@ -502,6 +502,20 @@ static void retry_that_lapses_is_rejected_as_before(void **state)
     assert_int_equal(slots_free(market, &job.id), 1);
 }
 
+static void retry_that_lapsed_may_be_asked_for_again_before_a_sweep_saw_it(void **state)
+{
+    struct market     *market = *state;
+    struct job         job = market_job(market, 1, 50);
+    struct submission  first = judged(market, &job.id, 2);
+    struct reservation retried = market_retry(market, &first);
+    market->now_ms = retried.expires_ms - 1;
+    REFUSED_UNWRITTEN(market, retry(market, &first), ERR_CONFLICT, "not_retryable");
+    market->now_ms++;
+    DONE(market, retry(market, &first));
+    assert_int_equal(market_reservation_now(market, &retried).state, RESERVATION_LAPSED);
+    assert_int_equal(slots_free(market, &job.id), 0);
+}
+
 static void retry_given_back_is_rejected_as_before(void **state)
 {
     struct market     *market = *state;
@@ -626,6 +640,7 @@ int main(void)
         market_test(retry_needs_a_free_slot),
         market_test(retry_for_a_job_that_is_over_is_refused),
         market_test(retry_that_lapses_is_rejected_as_before),
+        market_test(retry_that_lapsed_may_be_asked_for_again_before_a_sweep_saw_it),
         market_test(retry_given_back_is_rejected_as_before),
         market_test(retry_finished_after_its_lapse_takes_a_free_slot_again),
         market_test(retry_asked_for_again_leaves_the_lapsed_lease_nothing),

@@ -1,0 +1,395 @@
+/* The money and job rules once more, as plainly as they can be said: arrays in memory, no store, no
+ * transactions, nothing shared with the code under test but the slugs. What the server writes down
+ * late (a lapse) happens here at its instant.
+ *
+ * Each operation answers NULL, or the slug of the refusal, after which nothing has changed. */
+#ifndef FIRSTHAND_TESTS_REFERENCE_H
+#define FIRSTHAND_TESTS_REFERENCE_H
+
+#include "base/id.h"
+#include "base/macros.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+enum { REF_ORGS = 2, REF_WORKERS = 5, REF_TTL_MS = 1800000, REF_HOLD_MS_MAX = 21600000 };
+enum { REF_RESERVATIONS_MAX = 5, REF_SUBMISSIONS_PER_DAY = 50, REF_DAY_MS = 86400000 };
+
+enum ref_job_state { REF_OPEN, REF_RUNNING, REF_DONE, REF_CANCELLED };
+enum ref_sub_state { REF_AWAITED, REF_PENDING, REF_APPROVED, REF_REJECTED, REF_RETRY };
+enum ref_lease_state { REF_HELD, REF_USED, REF_RELEASED, REF_LAPSED };
+
+struct ref_lot {
+    int     org;
+    int64_t cents, expires_ms;
+};
+
+struct ref_part {
+    int     lot;
+    int64_t cents;
+};
+
+struct ref_job {
+    struct id          id;
+    int                org;
+    int64_t            needed, price, payout, files_per_worker, stars_min;
+    enum ref_job_state state;
+    int64_t            approved, pending, reserved;
+    int                first_part, parts_count;
+};
+
+struct ref_lease {
+    struct id            id;
+    int                  job, worker, sub, attempt, bytes;
+    enum ref_lease_state state;
+    int64_t              accepted_ms, renewed_ms, expires_ms;
+};
+
+struct ref_sub {
+    struct id          id;
+    int                job, worker, attempt;
+    enum ref_sub_state state;
+    int64_t            stars, created_ms;
+};
+
+struct ref {
+    int64_t           now_ms, fee_ppm;
+    int64_t           worker_cents[REF_WORKERS], worker_held[REF_WORKERS];
+    int64_t           deliveries_due;
+    struct ref_lot   *lots;
+    struct ref_part  *parts;
+    struct ref_job   *jobs;
+    struct ref_lease *leases;
+    struct ref_sub   *subs;
+    int               lots_count, parts_count, jobs_count, leases_count, subs_count;
+    int               rows_max, parts_max;
+};
+
+static inline void ref_init(struct ref *ref, int operations)
+{
+    *ref = (struct ref){ .rows_max = 2 * operations + 16, .parts_max = 16 * operations + 256 };
+    ref->lots = calloc((size_t)ref->rows_max, sizeof(*ref->lots));
+    ref->parts = calloc((size_t)ref->parts_max, sizeof(*ref->parts));
+    ref->jobs = calloc((size_t)ref->rows_max, sizeof(*ref->jobs));
+    ref->leases = calloc((size_t)ref->rows_max, sizeof(*ref->leases));
+    ref->subs = calloc((size_t)ref->rows_max, sizeof(*ref->subs));
+    CHECK(ref->lots && ref->parts && ref->jobs && ref->leases && ref->subs);
+}
+
+static inline void ref_deinit(struct ref *ref)
+{
+    free(ref->lots);
+    free(ref->parts);
+    free(ref->jobs);
+    free(ref->leases);
+    free(ref->subs);
+}
+
+/* --- credit --------------------------------------------------------------------------------- */
+
+static inline int64_t ref_balance(const struct ref *ref, int org)
+{
+    int64_t cents = 0;
+    for (int i = 0; i < ref->lots_count; i++)
+        if (ref->lots[i].org == org) cents += ref->lots[i].cents;
+    return cents;
+}
+
+static inline int64_t ref_escrow(const struct ref *ref, const struct ref_job *job)
+{
+    int64_t cents = 0;
+    for (int i = 0; i < job->parts_count; i++)
+        cents += ref->parts[job->first_part + i].cents;
+    return cents;
+}
+
+static inline void ref_grant(struct ref *ref, int org, int64_t cents, int64_t expires_ms)
+{
+    CHECK(ref->lots_count < ref->rows_max);
+    ref->lots[ref->lots_count++] = (struct ref_lot){ org, cents, expires_ms };
+}
+
+static inline void ref_expire(struct ref *ref, int org)
+{
+    for (int i = 0; i < ref->lots_count; i++)
+        if (ref->lots[i].org == org && ref->lots[i].expires_ms <= ref->now_ms)
+            ref->lots[i].cents = 0;
+}
+
+/* The spendable lot that expires first, the older of two; -1 = none is left. */
+static inline int ref_first_lot(const struct ref *ref, int org)
+{
+    int first = -1;
+    for (int i = 0; i < ref->lots_count; i++) {
+        const struct ref_lot *lot = &ref->lots[i];
+        if (lot->org != org || lot->cents == 0) continue;
+        if (first < 0 || lot->expires_ms < ref->lots[first].expires_ms) first = i;
+    }
+    return first;
+}
+
+static inline int64_t ref_smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Approvals: the parts were taken in the order of their expiry, so from the front. */
+static inline void ref_use_escrow(struct ref *ref, const struct ref_job *job, int64_t cents)
+{
+    for (int i = 0; i < job->parts_count; i++) {
+        struct ref_part *part = &ref->parts[job->first_part + i];
+        int64_t          taken = ref_smaller(part->cents, cents);
+        part->cents -= taken;
+        cents -= taken;
+    }
+    CHECK(cents == 0);
+}
+
+/* Refunds: from the back, to their lots; what has expired is gone. */
+static inline void ref_refund(struct ref *ref, const struct ref_job *job, int64_t cents)
+{
+    for (int i = job->parts_count - 1; i >= 0; i--) {
+        struct ref_part *part = &ref->parts[job->first_part + i];
+        struct ref_lot  *lot = &ref->lots[part->lot];
+        int64_t          taken = ref_smaller(part->cents, cents);
+        part->cents -= taken;
+        cents -= taken;
+        if (lot->expires_ms > ref->now_ms) lot->cents += taken;
+    }
+    CHECK(cents == 0);
+}
+
+/* --- time ----------------------------------------------------------------------------------- */
+
+static inline void ref_end_lease(struct ref *ref, struct ref_lease *lease, enum ref_lease_state to)
+{
+    struct ref_sub *sub = &ref->subs[lease->sub];
+    lease->state = to;
+    ref->jobs[lease->job].reserved--;
+    ref->worker_held[lease->worker]--;
+    if (to != REF_USED && sub->state == REF_RETRY) sub->state = REF_REJECTED;
+}
+
+static inline void ref_advance(struct ref *ref, int64_t ms)
+{
+    ref->now_ms += ms;
+    for (int i = 0; i < ref->leases_count; i++)
+        if (ref->leases[i].state == REF_HELD && ref->leases[i].expires_ms <= ref->now_ms)
+            ref_end_lease(ref, &ref->leases[i], REF_LAPSED);
+}
+
+/* --- jobs ----------------------------------------------------------------------------------- */
+
+static inline bool ref_is_live(const struct ref_job *job)
+{
+    return job->state == REF_OPEN || job->state == REF_RUNNING;
+}
+
+static inline int64_t ref_slots(const struct ref_job *job)
+{
+    return job->needed - job->approved - job->pending - job->reserved;
+}
+
+static inline const char *ref_create(struct ref *ref, const struct ref_job *asked)
+{
+    struct ref_job job = *asked;
+    int64_t        missing = job.needed * job.price, unexpired = 0;
+    for (int i = 0; i < ref->lots_count; i++)
+        if (ref->lots[i].org == job.org && ref->lots[i].expires_ms > ref->now_ms)
+            unexpired += ref->lots[i].cents;
+    if (unexpired < missing) return "insufficient_credits";
+    ref_expire(ref, job.org);
+    job.payout = job.price - job.price * ref->fee_ppm / 1000000;
+    job.first_part = ref->parts_count;
+    while (missing > 0) {
+        int     lot = ref_first_lot(ref, job.org);
+        int64_t taken = ref_smaller(ref->lots[lot].cents, missing);
+        CHECK(ref->parts_count < ref->parts_max);
+        ref->parts[ref->parts_count++] = (struct ref_part){ lot, taken };
+        ref->lots[lot].cents -= taken;
+        missing -= taken;
+        job.parts_count++;
+    }
+    CHECK(ref->jobs_count < ref->rows_max);
+    ref->jobs[ref->jobs_count++] = job;
+    return NULL;
+}
+
+static inline const char *ref_cancel(struct ref *ref, int number)
+{
+    struct ref_job *job = &ref->jobs[number];
+    if (!ref_is_live(job)) return "job_not_cancellable";
+    for (int i = 0; i < ref->leases_count; i++)
+        if (ref->leases[i].job == number && ref->leases[i].state == REF_HELD)
+            ref_end_lease(ref, &ref->leases[i], REF_RELEASED);
+    ref_refund(ref, job, job->price * (job->needed - job->approved - job->pending));
+    job->state = REF_CANCELLED;
+    return NULL;
+}
+
+/* --- leases --------------------------------------------------------------------------------- */
+
+static inline bool ref_sent_enough_today(const struct ref *ref, int worker)
+{
+    int64_t sent = 0;
+    for (int i = 0; i < ref->subs_count; i++)
+        sent += ref->subs[i].worker == worker && ref->subs[i].state != REF_AWAITED &&
+                ref->subs[i].created_ms > ref->now_ms - REF_DAY_MS;
+    for (int i = 0; i < ref->leases_count; i++)
+        sent += ref->leases[i].worker == worker && ref->leases[i].state == REF_HELD &&
+                ref->leases[i].attempt == 1;
+    return sent >= REF_SUBMISSIONS_PER_DAY;
+}
+
+static inline bool ref_gave_enough_files(const struct ref *ref, int job, int worker)
+{
+    int64_t files = 0;
+    if (ref->jobs[job].files_per_worker == 0) return false;
+    for (int i = 0; i < ref->subs_count; i++)
+        files += ref->subs[i].worker == worker && ref->subs[i].job == job &&
+                 (ref->subs[i].state == REF_PENDING || ref->subs[i].state == REF_APPROVED);
+    for (int i = 0; i < ref->leases_count; i++)
+        files += ref->leases[i].worker == worker && ref->leases[i].job == job &&
+                 ref->leases[i].state == REF_HELD;
+    return files >= ref->jobs[job].files_per_worker;
+}
+
+static inline void ref_take_slot(struct ref *ref, int job, int worker, int sub, int attempt)
+{
+    CHECK(ref->leases_count < ref->rows_max);
+    ref->leases[ref->leases_count++] = (struct ref_lease){
+        .job = job,
+        .worker = worker,
+        .sub = sub,
+        .attempt = attempt,
+        .accepted_ms = ref->now_ms,
+        .renewed_ms = ref->now_ms,
+        .expires_ms = ref->now_ms + REF_TTL_MS,
+    };
+    ref->jobs[job].reserved++;
+    ref->worker_held[worker]++;
+}
+
+/* *ret_lease = which one the worker has now. */
+static inline const char *ref_accept(struct ref *ref, int number, int worker, int *ret_lease)
+{
+    struct ref_job *job = &ref->jobs[number];
+    for (int i = 0; i < ref->leases_count; i++) {
+        const struct ref_lease *lease = &ref->leases[i];
+        if (lease->job != number || lease->worker != worker || lease->state != REF_HELD) continue;
+        *ret_lease = i;
+        return NULL;
+    }
+    if (!ref_is_live(job)) return "job_closed";
+    if (ref->worker_held[worker] >= REF_RESERVATIONS_MAX) return "worker_capped";
+    if (ref_sent_enough_today(ref, worker)) return "worker_capped";
+    if (ref_gave_enough_files(ref, number, worker)) return "worker_capped";
+    if (ref_slots(job) <= 0) return "job_full";
+    CHECK(ref->subs_count < ref->rows_max);
+    ref->subs[ref->subs_count] = (struct ref_sub){ .job = number, .worker = worker };
+    *ret_lease = ref->leases_count;
+    ref_take_slot(ref, number, worker, ref->subs_count++, 1);
+    return NULL;
+}
+
+static inline const char *ref_release(struct ref *ref, int number)
+{
+    struct ref_lease *lease = &ref->leases[number];
+    if (lease->state == REF_USED) return "reservation_used";
+    if (lease->state == REF_HELD) ref_end_lease(ref, lease, REF_RELEASED);
+    lease->state = REF_RELEASED;
+    return NULL;
+}
+
+static inline void ref_renew(struct ref *ref, int number)
+{
+    struct ref_lease *lease = &ref->leases[number];
+    int64_t until_ms = ref_smaller(ref->now_ms + REF_TTL_MS, lease->accepted_ms + REF_HOLD_MS_MAX);
+    if (lease->state != REF_HELD || ref->now_ms - lease->renewed_ms < 60000) return;
+    if (until_ms <= lease->expires_ms) return;
+    lease->expires_ms = until_ms;
+    lease->renewed_ms = ref->now_ms;
+}
+
+/* --- submissions ---------------------------------------------------------------------------- */
+
+static inline bool ref_may_take_again(const struct ref *ref, const struct ref_lease *lease)
+{
+    const struct ref_sub *sub = &ref->subs[lease->sub];
+    if (lease->state == REF_RELEASED) return false;
+    if (lease->attempt == 2 && (sub->state != REF_REJECTED || sub->attempt == 2)) return false;
+    return !ref_sent_enough_today(ref, lease->worker) &&
+           !ref_gave_enough_files(ref, lease->job, lease->worker) &&
+           ref_slots(&ref->jobs[lease->job]) > 0;
+}
+
+static inline bool ref_has_seen(const struct ref *ref, int job, int bytes)
+{
+    for (int i = 0; i < ref->leases_count; i++)
+        if (ref->leases[i].job == job && ref->leases[i].state == REF_USED &&
+            ref->leases[i].bytes == bytes)
+            return true;
+    return false;
+}
+
+static inline const char *ref_receive(struct ref *ref, int number, int bytes)
+{
+    struct ref_lease *lease = &ref->leases[number];
+    struct ref_job   *job = &ref->jobs[lease->job];
+    struct ref_sub   *sub = &ref->subs[lease->sub];
+    if (lease->state == REF_USED) return lease->bytes == bytes ? NULL : "reservation_used";
+    if (!ref_is_live(job)) return "job_closed";
+    if (lease->state != REF_HELD && !ref_may_take_again(ref, lease)) return "reservation_expired";
+    bool is_duplicate = ref_has_seen(ref, lease->job, bytes);
+    if (lease->state == REF_HELD)
+        ref_end_lease(ref, lease, REF_USED);
+    else
+        lease->state = REF_USED;
+    lease->bytes = bytes;
+    if (lease->attempt == 1) sub->created_ms = ref->now_ms;
+    sub->attempt = lease->attempt;
+    sub->stars = is_duplicate ? 1 : 0;
+    sub->state = is_duplicate ? REF_REJECTED : REF_PENDING;
+    if (!is_duplicate) job->pending++;
+    return NULL;
+}
+
+static inline const char *ref_judge(struct ref *ref, int number, int stars, bool is_gated)
+{
+    struct ref_sub *sub = &ref->subs[number];
+    struct ref_job *job = &ref->jobs[sub->job];
+    if (sub->state != REF_PENDING) return "task_lost";
+    sub->stars = stars;
+    job->pending--;
+    if (is_gated || stars < job->stars_min) {
+        sub->state = REF_REJECTED;
+        if (job->state == REF_CANCELLED) ref_refund(ref, job, job->price);
+        return NULL;
+    }
+    sub->state = REF_APPROVED;
+    job->approved++;
+    ref_use_escrow(ref, job, job->price);
+    ref->worker_cents[sub->worker] += job->payout;
+    ref->deliveries_due++;
+    if (job->state != REF_CANCELLED)
+        job->state = job->approved == job->needed ? REF_DONE : REF_RUNNING;
+    return NULL;
+}
+
+static inline const char *ref_retry(struct ref *ref, int number)
+{
+    struct ref_sub *sub = &ref->subs[number];
+    struct ref_job *job = &ref->jobs[sub->job];
+    if (sub->state == REF_AWAITED) return "submission";
+    if (sub->state != REF_REJECTED || sub->stars < 2 || sub->attempt != 1) return "not_retryable";
+    if (!ref_is_live(job)) return "job_closed";
+    if (ref->worker_held[sub->worker] >= REF_RESERVATIONS_MAX) return "worker_capped";
+    if (ref_gave_enough_files(ref, sub->job, sub->worker)) return "worker_capped";
+    if (ref_slots(job) <= 0) return "job_full";
+    sub->state = REF_RETRY;
+    ref_take_slot(ref, sub->job, sub->worker, number, 2);
+    return NULL;
+}
+
+#endif
