@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { run, start } from "../lib/server.mjs";
+import { start } from "../lib/server.mjs";
 import { Market, SETTINGS } from "./market.mjs";
 import { kill9, mediaChildOf, zygoteOf } from "./processes.mjs";
 import { Random, seedOf } from "./random.mjs";
@@ -55,11 +55,6 @@ async function cycle(server, market, random, killed) {
   market.connect();
 }
 
-async function audit(server) {
-  const { code, stdout, stderr } = await run(["audit", "--blobs", "on", "--data-dir", server.dataDir]);
-  assert.equal(code, 0, `audit:\n${stdout}${stderr}`);
-}
-
 test(`nothing answered is lost in ${CYCLES} crashes`, { timeout: 24 * 3600 * 1000 }, async (t) => {
   const seed = seedOf("FIRSTHAND_CRASH_SEED");
   const random = new Random(seed);
@@ -71,11 +66,11 @@ test(`nothing answered is lost in ${CYCLES} crashes`, { timeout: 24 * 3600 * 100
     await market.open();
     for (number = 1; number <= CYCLES; number++) {
       await cycle(server, market, random, killed);
-      await audit(server);
+      await server.audit();
       await market.check();
       if (number % FULL_CHECK_EVERY === 0 || number === CYCLES) {
         await market.checkAll();
-        await audit(server);
+        await server.audit();
       }
       await server.advance(2);
     }
