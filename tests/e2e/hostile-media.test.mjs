@@ -55,6 +55,54 @@ function patched(bytes, atom, offset, value) {
 
 const ftyp = (brand) => Buffer.concat([Buffer.from([0, 0, 0, 24]), Buffer.from(`ftyp${brand}\0\0\0\0isom${brand}`, "latin1")]);
 
+/* A black PNG, packed; bits: of one pixel. */
+function blackPng(width, height, { depth, colour, bits }) {
+  const packed = deflateSync(Buffer.alloc(height * (1 + Math.ceil((width * bits) / 8))), { level: 1 });
+  return pngFile({ width, height, depth, colour, packed });
+}
+
+/* Its decoder needs more memory than a child may have, each time. */
+const unexaminable = () => blackPng(7000, 7000, { depth: 16, colour: 6, bits: 64 });
+
+describe("a file that cannot be examined", { skip }, () => {
+  let market, job, submission;
+  const failures = () => market.server.logLines.filter((line) => line.includes('"score_postponed"') && line.includes(submission.id)).length;
+  const look = async () => (await market.worker.get(`/worker/v1/submissions/${submission.id}`)).json;
+
+  /* Let the back-off pass until it was tried so often. */
+  const tried = (times) =>
+    until(`it was tried ${times} times`, async () => {
+      if (failures() >= times) return true;
+      await market.server.advance(BACK_OFF_S);
+      return false;
+    }, { everyMs: 100 });
+
+  before(async () => {
+    market = await openMarket({}, { credits: 1000 });
+    job = await market.job({ files_needed: 5, accepted_formats: FORMATS, min_star_rating: 1 });
+    submission = await market.submit(job, unexaminable());
+  });
+  after(() => market?.stop());
+
+  it("waits while nothing else passes either: the machine may be at fault", async () => {
+    await tried(6);
+    assert.deepEqual([(await look()).status, (await look()).ai_star_rating], ["pending_score", null]);
+    assert.deepEqual(await market.balance(), { balance: 750, held: 250 });
+  });
+
+  it("is rejected with two stars once others pass, with the limit as the reason", async () => {
+    assert.equal((await market.submitAndScore(job, sample("photo-8.jpg"))).status, "approved");
+    await until("it is judged", async () => {
+      await market.server.advance(BACK_OFF_S);
+      return (await look()).status !== "pending_score";
+    }, { everyMs: 100 });
+    const { status, ai_star_rating, ai_reasoning, may_retry, payout_cents } = await look();
+    assert.deepEqual([status, ai_star_rating, may_retry, payout_cents], ["rejected", 2, true, null]);
+    assert.match(ai_reasoning, /could not be examined .*512 MB/);
+    assert.equal((await market.worker.get(`/worker/v1/jobs/${job.id}`)).json.slots_open, 4);
+  });
+});
+
 describe("hostile media", { skip }, () => {
   let market, job;
   before(async () => {
@@ -163,10 +211,9 @@ describe("hostile media", { skip }, () => {
   });
 
   it("pictures just under that limit are judged", async () => {
-    const zeros = (width, height, bits) => deflateSync(Buffer.alloc(height * (1 + Math.ceil((width * bits) / 8))), { level: 1 });
     await judge([
-      { name: "8192x8192 gray", bytes: pngFile({ width: 8192, height: 8192, depth: 8, colour: 0, packed: zeros(8192, 8192, 8) }) },
-      { name: "8000x8000 rgba", bytes: pngFile({ width: 8000, height: 8000, depth: 8, colour: 6, packed: zeros(8000, 8000, 32) }) },
+      { name: "8192x8192 gray", bytes: blackPng(8192, 8192, { depth: 8, colour: 0, bits: 8 }) },
+      { name: "8000x8000 rgba", bytes: blackPng(8000, 8000, { depth: 8, colour: 6, bits: 32 }) },
       { name: "1x60000000 bits", bytes: pngFile({ width: 1, height: 60_000_000, depth: 1, colour: 0, packed: deflateSync(Buffer.alloc(1000)) }) },
     ]);
     await assertWorks("the large ones");
