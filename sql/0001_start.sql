@@ -226,6 +226,8 @@ CREATE TABLE submissions (
 );
 CREATE INDEX submissions_by_job ON submissions (job_id, id);
 CREATE INDEX submissions_by_worker ON submissions (worker_id, id);
+-- What was sent in a day; the id will not do, which is as old as the slot.
+CREATE INDEX submissions_by_day ON submissions (worker_id, created_ms);
 
 -- The bytes a job has seen, whoever sent them: the first commit wins.
 CREATE TABLE submission_hashes (

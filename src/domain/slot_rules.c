@@ -21,18 +21,14 @@ enum err slot_check_held(struct call *call)
 enum err slot_check_today(struct call *call, const struct id *worker_id)
 {
     if (call->config->worker_submissions_per_day == 0) return ERR_OK;
-    /* A submission's id is as old as its acceptance, so none of the day's is below this one. */
-    int64_t   day_ago_ms = call->now_ms - MS_PER_DAY;
-    struct id oldest = id_floor(ID_SUBMISSION, day_ago_ms - call->config->reservation_max_ms);
     /* tenant: one worker's own rows */
     struct stmt *q = db_query(
         call->db, "SELECT (SELECT count(*) FROM submissions WHERE worker_id = $1"
-                  " AND id >= $2 AND created_ms > $3) + (SELECT count(*) FROM reservations"
-                  " WHERE worker_id = $1 AND state = 'held' AND expires_ms > $4 AND attempt = 1)");
+                  " AND created_ms > $2) + (SELECT count(*) FROM reservations WHERE worker_id = $1"
+                  " AND state = 'held' AND expires_ms > $3 AND attempt = 1)");
     bind_id(q, 1, worker_id);
-    bind_id(q, 2, &oldest);
-    bind_int(q, 3, day_ago_ms);
-    bind_int(q, 4, call->now_ms);
+    bind_int(q, 2, call->now_ms - MS_PER_DAY);
+    bind_int(q, 3, call->now_ms);
     int64_t  sent = stmt_step(q) ? column_int(q, 0) : 0;
     enum err e = stmt_end(q, &call->error);
     if (e) return e;

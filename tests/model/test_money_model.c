@@ -44,7 +44,7 @@ static const struct {
     [OP_ACCEPT] = { "accept", 24 },  [OP_RELEASE] = { "release", 3 },
     [OP_RENEW] = { "renew", 4 },     [OP_RECEIVE] = { "receive", 22 },
     [OP_JUDGE] = { "judge", 18 },    [OP_RETRY] = { "retry", 8 },
-    [OP_DELIVER] = { "deliver", 4 }, [OP_GRANT] = { "grant", 3 },
+    [OP_DELIVER] = { "deliver", 4 }, [OP_GRANT] = { "grant", 8 },
     [OP_ADVANCE] = { "advance", 8 }, [OP_SWEEP] = { "sweep", 2 },
     [OP_SET_FEE] = { "set fee", 1 },
 };
@@ -172,8 +172,22 @@ static struct ref_job draw_job(struct model *model)
     };
 }
 
+/* To the instant at which the next lot expires, or a millisecond before it. */
+static int64_t time_to_expiry(struct model *model)
+{
+    int64_t next_ms = model->ref.now_ms + 300 * MS_PER_DAY;
+    for (int i = 0; i < model->ref.lots_count; i++) {
+        const struct ref_lot *lot = &model->ref.lots[i];
+        if (lot->expires_ms > model->ref.now_ms && lot->expires_ms < next_ms)
+            next_ms = lot->expires_ms;
+    }
+    int64_t early_ms = below(model, 2);
+    return next_ms - model->ref.now_ms - early_ms;
+}
+
 static int64_t draw_time(struct model *model)
 {
+    if (one_in(model, 40)) return time_to_expiry(model);
     if (one_in(model, 60)) return (100 + below(model, 200)) * MS_PER_DAY;
     if (one_in(model, 8)) return below(model, 2 * MS_PER_DAY);
     /* Often exactly the end of a lease taken now, or a millisecond before it. */
@@ -225,7 +239,7 @@ static struct draw draw_operation(struct model *model)
     case OP_RETRY: draw.object = pick_submission(model, REF_REJECTED); break;
     case OP_GRANT:
         draw.object = (int)below(model, REF_ORGS);
-        draw.number = 1 + below(model, 3000);
+        draw.number = 1 + below(model, one_in(model, 10) ? 3000 : 300);
         break;
     case OP_ADVANCE: draw.number = draw_time(model); break;
     case OP_SET_FEE: draw.number = draw_fee(model); break;

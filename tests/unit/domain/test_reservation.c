@@ -198,6 +198,20 @@ static void what_a_worker_holds_counts_as_sent(void **state)
     REFUSED_UNWRITTEN(market, accept(market, &second.id), ERR_CONFLICT, "worker_capped");
 }
 
+/* A lapsed slot may be taken up again long after it was accepted. */
+static void file_counts_on_the_day_it_is_sent_however_old_its_slot(void **state)
+{
+    struct market     *market = *state;
+    struct id          worker_id = market_worker(market);
+    struct job         job = market_job(market, 9, 1);
+    struct reservation old = market_accept(market, &worker_id, &job.id);
+    struct received    bytes = market_bytes(market);
+    market->config.worker_submissions_per_day = 1;
+    market->now_ms += 90 * MS_PER_DAY;
+    market_receive(market, &old, &bytes);
+    REFUSED_UNWRITTEN(market, accept(market, &job.id), ERR_CONFLICT, "worker_capped");
+}
+
 static void no_limit_of_files_a_day_is_no_limit(void **state)
 {
     struct market *market = *state;
@@ -576,6 +590,7 @@ int main(void)
         market_test(worker_holds_only_so_many_reservations),
         market_test(worker_sends_only_so_many_files_in_a_day),
         market_test(what_a_worker_holds_counts_as_sent),
+        market_test(file_counts_on_the_day_it_is_sent_however_old_its_slot),
         market_test(no_limit_of_files_a_day_is_no_limit),
         market_test(job_takes_only_so_many_files_of_one_worker),
         market_test(lapsed_reservation_does_not_get_round_the_cap),
