@@ -144,6 +144,30 @@ for (const [error, kinds] of [["ENOSPC", FULL], ["EIO", DEAD]]) {
     }));
 }
 
+test("what could not be synced is not answered, wherever the sync failed", { timeout: 60_000 }, () =>
+  withServer(async ({ disk, patient }) => {
+    const reservation = await patient.accept(await patient.post());
+    const bytes = newImage();
+    const created = await patient.expect(201, () => patient.tus.create(reservation.id, { length: bytes.length }));
+    const { location } = created.headers;
+    const key = randomUUID();
+    const unsynced = (pattern) => disk.fail({ kinds: ["fsync", "fdatasync"], error: "EIO", pattern });
+    unsynced(PLACES.log);
+    assertUnavailable(await post(patient, key));
+    unsynced(PLACES.uploads);
+    assertUnavailable(await patient.tus.patch(location, 0, bytes.subarray(0, 100)));
+    assert.equal(await patient.offset(location), 0, "what may not be on disk is not counted");
+    disk.heal();
+    await patient.send(location, bytes, 0, bytes.length - 1);
+    unsynced(PLACES.blobs);
+    assertUnavailable(await patient.tus.patch(location, bytes.length - 1, bytes.subarray(-1)));
+    assertUnavailable(await patient.tus.head(location));
+    assert.ok(disk.failed > 0);
+    disk.heal();
+    assert.equal(await patient.offset(location), bytes.length);
+    await patient.expect(201, () => post(patient, key));
+  }));
+
 test("a part that cannot even be cut resumes where it stood", { timeout: 60_000 }, () =>
   withServer(async ({ disk, server, patient }) => {
     const job = await patient.post();
