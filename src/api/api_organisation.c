@@ -24,16 +24,13 @@ static void in_optional(const json_t *body, const char *key, bool *has_value, in
     }
 }
 
-static void in_fee(const json_t *body, struct settings *settings)
+static enum err in_fee(struct call *call, const json_t *body, struct settings *settings)
 {
-    if (in_has(body, "default_platform_fee_pct")) {
-        settings->has_fee = true;
-        settings->fee_ppm =
-            (int64_t)(in_number(body, "default_platform_fee_pct", 0) * PPM_ONE + 0.5);
-    } else if (in_is_null(body, "default_platform_fee_pct")) {
-        settings->has_fee = false;
-        settings->fee_ppm = 0;
-    }
+    const json_t *fee = json_object_get(body, "default_platform_fee_pct");
+    if (fee == NULL) return ERR_OK;
+    settings->has_fee = json_is_number(fee);
+    settings->fee_ppm = (int64_t)(json_number_value(fee) * PPM_ONE + 0.5); /* of null: 0 */
+    return settings_may_set_fee(call);
 }
 
 static enum err update_settings(struct call *call, const struct request *request,
@@ -42,7 +39,8 @@ static enum err update_settings(struct call *call, const struct request *request
     struct settings settings;
     enum err        e = settings_get(call, &settings);
     if (e) return e;
-    in_fee(request->body, &settings);
+    e = in_fee(call, request->body, &settings);
+    if (e) return e;
     settings.is_top_up_enabled =
         in_bool(request->body, "auto_top_up_enabled", settings.is_top_up_enabled);
     in_optional(request->body, "auto_top_up_threshold_cents", &settings.has_top_up_threshold,

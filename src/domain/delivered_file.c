@@ -101,22 +101,25 @@ enum err file_delivered(struct call *call, const struct task *task)
     return stmt_run(q, &call->error, NULL);
 }
 
-/* What a link's signature covers. */
-static struct str signed_text(struct str file_id, int64_t expires_s, struct arena *arena)
+/* What a link's signature covers: its other parts, letter by letter. */
+static struct str signed_text(struct str file_id, struct str expires, struct str key,
+                              struct arena *arena)
 {
-    return str_format(arena, "%.*s\n%lld", STR_ARG(file_id), (long long)expires_s);
+    return str_format(arena, "%.*s\n%.*s\n%.*s", STR_ARG(file_id), STR_ARG(expires), STR_ARG(key));
 }
 
 struct str file_download_url(struct call *call, const struct id *file_id, int64_t *ret_expires_ms)
 {
     int64_t       expires_s = (call->now_ms + DOWNLOAD_LINK_LIFETIME_MS) / MS_PER_SECOND;
-    int           key = keyring_newest(call->keyring);
+    int           number = keyring_newest(call->keyring);
+    struct str    expires = str_format(call->arena, "%lld", (long long)expires_s);
+    struct str    key = str_format(call->arena, "%d", number);
     unsigned char mac[SHA256_BYTES];
-    CHECK(keyring_mac(call->keyring, key, PURPOSE_LINK,
-                      signed_text(id_str(file_id), expires_s, call->arena), mac));
+    CHECK(keyring_mac(call->keyring, number, PURPOSE_LINK,
+                      signed_text(id_str(file_id), expires, key, call->arena), mac));
     *ret_expires_ms = expires_s * MS_PER_SECOND;
-    return str_format(call->arena, "%.*s/files/%s?expires=%lld&key=%d&signature=%s",
-                      STR_ARG(call->config->public_url), file_id->text, (long long)expires_s, key,
+    return str_format(call->arena, "%.*s/files/%s?expires=%s&key=%s&signature=%s",
+                      STR_ARG(call->config->public_url), file_id->text, expires.data, key.data,
                       encode_base64url(call->arena, mac, sizeof(mac)).data);
 }
 
@@ -131,7 +134,7 @@ enum err file_check_link(struct call *call, struct str file_id, struct str expir
                       decode_base64url(call->arena, signature, &given) &&
                       given.len == sizeof(mac) &&
                       keyring_mac(call->keyring, (int)number, PURPOSE_LINK,
-                                  signed_text(file_id, expires_s, call->arena), mac) &&
+                                  signed_text(file_id, expires, key, call->arena), mac) &&
                       crypto_equal(mac, given.data, sizeof(mac));
     if (!is_genuine)
         return FAIL(&call->error, ERR_FORBIDDEN, "link_invalid", "the link is not genuine");

@@ -110,15 +110,15 @@ enum err settings_get(struct call *call, struct settings *ret_settings)
     return read_settings(call, &call->actor.org_id, call->actor.environment, ret_settings);
 }
 
+enum err settings_may_set_fee(struct call *call)
+{
+    if (!call->config->platform_fee_locked) return ERR_OK;
+    return FAIL(&call->error, ERR_FORBIDDEN, "platform_fee_locked",
+                "the operator has fixed the platform fee");
+}
+
 static enum err check_settings(struct call *call, const struct settings *settings)
 {
-    struct settings before;
-    enum err        e = settings_get(call, &before);
-    if (e) return e;
-    bool fee_changes = before.has_fee != settings->has_fee || before.fee_ppm != settings->fee_ppm;
-    if (fee_changes && call->config->platform_fee_locked)
-        return FAIL(&call->error, ERR_FORBIDDEN, "platform_fee_locked",
-                    "the operator has fixed the platform fee");
     if (!settings->is_top_up_enabled) return ERR_OK;
     if (!settings->has_top_up_threshold)
         error_add_fault(&call->error, call->arena, STR("auto_top_up_threshold_cents"), "required",

@@ -26,8 +26,12 @@ MUST_USE enum err organisation_create(struct call *call, struct str name, struct
 /* The actor's settings; all absent when never set. */
 MUST_USE enum err settings_get(struct call *call, struct settings *ret_settings);
 
-/* Store them. ERR_FORBIDDEN "platform_fee_locked" when the operator locked the fee and it changes;
- * ERR_UNPROCESSABLE "body_invalid" when top-up is enabled without threshold and amount. */
+/* May a request name the fee at all? ERR_FORBIDDEN "platform_fee_locked" when the operator fixed
+ * it. */
+MUST_USE enum err settings_may_set_fee(struct call *call);
+
+/* Store them. ERR_UNPROCESSABLE "body_invalid" when top-up is enabled without threshold and amount.
+ */
 MUST_USE enum err settings_put(struct call *call, const struct settings *settings);
 
 /* The share that a job posted now gets: the organisation's or the operator's default. */

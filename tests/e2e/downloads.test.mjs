@@ -166,6 +166,8 @@ describe("a link that was tampered with is refused", () => {
 
   it("a later end", async () => {
     for (const more of [1, 60, 1_000_000]) assertRefused(await get({}, set("expires", (old) => Number(old) + more)), 403);
+    assertRefused(await get({}, set("expires", (old) => `0${old}`)), 403);
+    assertRefused(await get({}, set("key", (old) => `0${old}`)), 403);
     for (const form of [(old) => `+${old}`, (old) => `${old}.0`, () => "-1", () => "99999999999999999999"])
       assert.ok([400, 403].includes((await get({}, set("expires", form))).status));
   });

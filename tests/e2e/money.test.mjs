@@ -205,7 +205,7 @@ describe("the platform's fee", () => {
   it("cannot be changed where the operator locked it", async () => {
     await market.server.restart({ "platform-fee-locked": "on", "platform-fee": "0.3" });
     market.reconnect();
-    for (const fee of [0, 0.1, 0.3]) assertRefused(await setFee(market, fee), 403, "platform_fee_locked");
+    for (const fee of [0, 0.1, 0.3, null]) assertRefused(await setFee(market, fee), 403, "platform_fee_locked");
     const other = await market.buyer.patch("/v1/organization/settings", { auto_top_up_threshold_cents: 500 });
     assert.equal(other.status, 200, other.text);
     assert.equal((await market.job()).platform_fee_pct, 0.3);
