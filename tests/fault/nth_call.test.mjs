@@ -13,6 +13,7 @@ import { Patient, integrity } from "./patient.mjs";
 import { until } from "./processes.mjs";
 
 const STRIDE = Number(process.env.FIRSTHAND_FAULT_STRIDE ?? 5);
+const ERRORS = ["ENOSPC", "EIO"]; /* in turns; of every call both, when every call is tried */
 const AUDIT_EVERY = 20;
 
 async function begin(disk) {
@@ -60,8 +61,10 @@ async function sweep(t, kind) {
     for (const isPut of [false, true]) {
       const calls = await countCalls(disk, server, patient, kind, isPut);
       const stride = calls > STRIDE * 2 ? STRIDE : 1;
-      for (let first = 1; first <= calls; first += stride) {
-        const error = (first + rounds) % 2 ? "EIO" : "ENOSPC";
+      const perCall = STRIDE === 1 ? ERRORS.length : 1;
+      for (let at = 0; at < calls * perCall; at += stride) {
+        const first = 1 + Math.floor(at / perCall);
+        const error = ERRORS[(STRIDE === 1 ? at : rounds) % 2];
         const where = `${kind} ${first} of ${calls}, ${error}, ${isPut ? "PUT" : "tus"}`;
         try {
           failed += await failNth(disk, server, patient, { kind, error, first, isPut });
@@ -85,5 +88,6 @@ async function sweep(t, kind) {
   if (rounds > 0) assert.ok(failed > 0, "the disk did fail");
 }
 
-for (const kind of Object.keys(KINDS))
+/* mmap: only a start does that, see failing_start.test.mjs. */
+for (const kind of Object.keys(KINDS).filter((one) => one !== "mmap"))
   test(`any one ${kind} may fail`, { timeout: 3600_000 }, (t) => sweep(t, kind));
