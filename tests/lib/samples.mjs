@@ -3,23 +3,19 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { REPOSITORY } from "./contract.mjs";
 
 let folder = null;
 
-/* FIRSTHAND_SAMPLES names a folder that has them; otherwise they are made, or found made, in the
- * cache. Test files that start together take turns. */
+/* FIRSTHAND_SAMPLES names a folder that has them; otherwise they are made, or found made. Test files
+ * that start together take turns. */
 function samplesFolder() {
   if (folder) return folder;
   if (process.env.FIRSTHAND_SAMPLES) return (folder = process.env.FIRSTHAND_SAMPLES);
-  const cache =
-    process.env.FIRSTHAND_SAMPLES_CACHE ??
-    join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "firsthand-samples");
-  const out = join(cache, "samples");
-  mkdirSync(cache, { recursive: true });
-  execFileSync("flock", [join(cache, "samples.lock"), `${REPOSITORY}tests/media/make-samples`, out], {
+  const out = `${REPOSITORY}build/samples`;
+  mkdirSync(out, { recursive: true });
+  execFileSync("flock", [`${out}.lock`, `${REPOSITORY}tests/media/make-samples`, out], {
     stdio: ["ignore", "ignore", "inherit"],
   });
   return (folder = out);
