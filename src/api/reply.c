@@ -78,15 +78,18 @@ void reply_list_end(struct reply *reply, struct str cursor)
     out_close(&reply->out);
 }
 
+#define OUTCOME_UNKNOWN "The outcome is not known: repeat with the same Idempotency-Key."
+
 /* What a person reads. The inside of a 5xx stays in the log. */
 static struct str message_of(const struct error *error)
 {
     switch (error->code) {
     case ERR_INTERNAL: return STR("Something went wrong on our side.");
-    case ERR_UNCERTAIN:
-        return STR("The outcome is not known: repeat with the same Idempotency-Key.");
+    case ERR_UNCERTAIN: return STR(OUTCOME_UNKNOWN);
     case ERR_BUSY:
-    case ERR_UNAVAILABLE: return STR("The server cannot do this now: please retry.");
+    case ERR_UNAVAILABLE:
+        if (strcmp(error->slug, "commit_unknown") == 0) return STR(OUTCOME_UNKNOWN);
+        return STR("The server cannot do this now: please retry.");
     default: return str_of(error->detail);
     }
 }
@@ -136,12 +139,21 @@ static void error_headers(struct exchange *exchange)
     if (error->code == ERR_UNAUTHENTICATED) reply_header(reply, "WWW-Authenticate", STR("Bearer"));
 }
 
+/* What the store's own rules refuse and nobody has foreseen is a bug of ours, not the client's; its
+ * text names tables. */
+static void hide_unforeseen(struct error *error)
+{
+    if (error->code == ERR_CONFLICT && strcmp(error->slug, "db_constraint") == 0)
+        error->code = ERR_INTERNAL;
+}
+
 /* A handler's own headers that tus needs on errors too are added by its operation, not here. */
 void reply_error(struct exchange *exchange)
 {
     struct reply *reply = &exchange->reply;
     if (reply->file_fd >= 0) close(reply->file_fd);
     reply_begin(reply, exchange->http->arena);
+    hide_unforeseen(&exchange->call.error);
     reply->status = err_status(exchange->call.error.code);
     write_envelope(exchange);
     CHECK(!reply->body.failed); /* a hundred faults of bounded text always fit */

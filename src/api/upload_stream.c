@@ -308,7 +308,9 @@ static enum err place_bytes(struct exchange *exchange)
     if (e == ERR_NOT_FOUND)
         return FAIL(error, ERR_GONE, "upload_ended", "the upload has ended meanwhile");
     if (e) return e;
-    if (upload_session_holds(stream->session, blob)) return ERR_OK;
+    bool holds;
+    e = upload_session_holds(stream->session, blob, error, &holds);
+    if (e || holds) return e;
     upload_session_end(stream->session, false);
     return FAIL(error, ERR_CONFLICT, "upload_taken_over",
                 "another upload for the same reservation took its place");

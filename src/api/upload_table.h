@@ -94,7 +94,8 @@ MUST_USE enum err upload_session_hash(struct upload_session *session, struct are
                                       struct error *error, struct str *ret_sha256);
 
 /* Are the session's bytes those of that blob, and not another upload's that was renamed over it? */
-bool upload_session_holds(struct upload_session *session, struct str blob_name);
+MUST_USE enum err upload_session_holds(struct upload_session *session, struct str blob_name,
+                                       struct error *error, bool *ret_holds);
 
 /* Is the reservation due to be renewed? Then the caller does it: *ret_reservation. */
 bool upload_session_take_renewal(struct upload_session *session, int64_t now_ms,

@@ -37,6 +37,7 @@ struct upload_session {
     uint64_t         generation;
     int64_t          offset;         /* bytes in the file */
     int64_t          durable_offset; /* of these, known to be on disk */
+    bool             is_cut_due;     /* the file goes on beyond the offset, and could not be cut */
     bool             is_name_durable;
     int64_t          size_bytes; /* 0 = not known */
     int64_t          bytes_max;

@@ -92,8 +92,10 @@ enum err upload_session_wake(struct upload_session *session, const struct upload
     int64_t offset = session->offset;
     session->reservation = origin->reservation;
     enum err e = open_bytes(session, error);
+    if (session->is_cut_due) session->offset = offset;
     if (e || session->offset == offset) return e;
     session->durable_offset = session->offset;
+    session->is_name_durable = false; /* nor is it known that these bytes are: sync anew */
     session->first_len = 0;
     session->types = 0;
     session->hex[0] = '\0';
@@ -108,7 +110,7 @@ void upload_session_drop(struct upload_session *session)
     fd_close(&session->fd);
     sha256_drop(&session->hash);
     session->fd = -1;
-    session->is_leaving = session->is_renamed = session->has_row = false;
+    session->is_leaving = session->is_renamed = session->has_row = session->is_cut_due = false;
     session->is_name_durable = session->is_part_unwanted = false;
     session->offset = session->durable_offset = session->size_bytes = session->hashed = 0;
     session->types = 0;
@@ -126,6 +128,19 @@ static enum err check_life(const struct upload_session *session, struct error *e
     if (session->life == UPLOAD_IS_REFUSED)
         return FAIL(error, ERR_GONE, "upload_refused", "the upload was refused");
     return FAIL(error, ERR_GONE, "upload_ended", "the upload has ended");
+}
+
+/* Cut what stands beyond the offset: it was not counted, or is not certain to be there. A disk that
+ * refuses even this is asked again by the next request. */
+static void cut(struct upload_session *session)
+{
+    session->is_cut_due = ftruncate(session->fd, session->offset) != 0;
+}
+
+static enum err cut_again(struct upload_session *session, struct error *error)
+{
+    if (session->is_cut_due) cut(session);
+    return session->is_cut_due ? disk_fail(error, "cut", "a part") : ERR_OK;
 }
 
 static enum err check_sender(const struct upload_session *session, uint64_t generation,
@@ -156,6 +171,7 @@ enum err upload_session_take(struct upload_session *session, int64_t expected_of
     if (e == ERR_OK && expected_offset >= 0 && expected_offset != session->offset)
         e = FAIL(error, ERR_CONFLICT, "wrong_offset", "the upload stands at %lld",
                  (long long)session->offset);
+    if (e == ERR_OK) e = cut_again(session, error);
     if (e == ERR_OK) *ret_generation = ++session->generation;
     pthread_mutex_unlock(&session->lock);
     return e;
@@ -279,7 +295,7 @@ static enum err write_piece(struct upload_session *session, struct str piece, st
     if (!disk_write_all_at(session->fd, piece.data, piece.len, session->offset)) {
         enum err e = disk_fail(error, "write", "a part");
         /* What was written of the piece is not counted: the size is the offset. */
-        if (ftruncate(session->fd, session->offset) != 0) session->life = UPLOAD_HAS_ENDED;
+        cut(session);
         forget_first(session);
         return e;
     }
@@ -348,7 +364,7 @@ static void go_back(struct upload_session *session)
 {
     session->generation++;
     session->offset = session->durable_offset;
-    if (ftruncate(session->fd, session->offset) != 0) session->life = UPLOAD_HAS_ENDED;
+    cut(session);
     forget_first(session);
     sha256_drop(&session->hash);
     session->hashed = 0;
@@ -396,15 +412,23 @@ enum err upload_session_type(struct upload_session *session, struct error *error
     return ERR_OK;
 }
 
-bool upload_session_holds(struct upload_session *session, struct str blob_name)
+enum err upload_session_holds(struct upload_session *session, struct str blob_name,
+                              struct error *error, bool *ret_holds)
 {
-    struct error          error;
     struct stat           mine, theirs;
     int64_t               size_bytes;
     CLEANUP(fd_close) int fd = -1;
-    if (blob_open(session->table->api->blobs, blob_name, &error, &fd, &size_bytes)) return false;
-    if (fstat(session->fd, &mine) != 0 || fstat(fd, &theirs) != 0) return false;
-    return mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino;
+    enum err e = blob_open(session->table->api->blobs, blob_name, error, &fd, &size_bytes);
+    if (e == ERR_NOT_FOUND) {
+        error_clear(error);
+        *ret_holds = false;
+        return ERR_OK;
+    }
+    if (e) return e;
+    if (fstat(session->fd, &mine) != 0 || fstat(fd, &theirs) != 0)
+        return disk_fail(error, "ask about", "a blob");
+    *ret_holds = mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino;
+    return ERR_OK;
 }
 
 /* The rest of the file, from where the running hash stands. */

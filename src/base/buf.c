@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUF_BYTES_FIRST = 1024 };
+enum { BUF_BYTES_FIRST = 1024, INT64_CHARS_MAX = 20 };
 
 void buf_init(struct buf *buf, struct arena *arena, size_t bytes_max)
 {
@@ -47,6 +47,18 @@ void buf_add_byte(struct buf *buf, char byte)
 {
     if (!buf_reserve(buf, 1)) return;
     buf->data[buf->len++] = byte;
+}
+
+void buf_add_int(struct buf *buf, int64_t value)
+{
+    char     text[INT64_CHARS_MAX];
+    size_t   at = sizeof(text);
+    uint64_t magnitude = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do
+        text[--at] = (char)('0' + magnitude % 10);
+    while (magnitude /= 10);
+    if (value < 0) text[--at] = '-';
+    buf_add(buf, (struct str){ text + at, sizeof(text) - at });
 }
 
 void buf_fmt(struct buf *buf, const char *format, ...)

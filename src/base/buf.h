@@ -19,6 +19,7 @@ void buf_clear(struct buf *buf); /* empty and not failed; keeps its memory */
 
 void buf_add(struct buf *buf, struct str text);
 void buf_add_byte(struct buf *buf, char byte);
+void buf_add_int(struct buf *buf, int64_t value); /* decimal */
 PRINTF_LIKE(2, 3) void buf_fmt(struct buf *buf, const char *format, ...);
 
 /* What was written so far; valid until the next append. Never absent. */

@@ -106,7 +106,7 @@ void out_text(struct json_out *out, const char *key, struct str text)
 void out_int(struct json_out *out, const char *key, int64_t value)
 {
     before_value(out, str_of(key));
-    buf_fmt(out->buf, "%lld", (long long)value);
+    buf_add_int(out->buf, value);
 }
 
 void out_bool(struct json_out *out, const char *key, bool value)
@@ -203,7 +203,7 @@ static void out_parsed(struct json_out *out, struct str key, const json_t *value
     case JSON_STRING:
         write_text(out->buf, (struct str){ json_string_value(value), json_string_length(value) });
         return;
-    case JSON_INTEGER: buf_fmt(out->buf, "%lld", (long long)json_integer_value(value)); return;
+    case JSON_INTEGER: buf_add_int(out->buf, json_integer_value(value)); return;
     case JSON_REAL: {
         size_t before = out->buf->len;
         write_number(out->buf, json_real_value(value));

@@ -50,6 +50,13 @@ PRINTF_LIKE(2, 3) static void append(struct log_line *line, const char *format, 
     if (len > 0) line->len += (size_t)len < room ? (size_t)len : room - 1;
 }
 
+static void append_text(struct log_line *line, struct str text)
+{
+    text = str_take(text, sizeof(line->text) - 1 - line->len);
+    memcpy(line->text + line->len, text.data, text.len);
+    line->len += text.len;
+}
+
 /* One character, escaped where JSON or a terminal would take it for more than text: quotes, and
  * control characters of both sets (U+0080 to U+009F too). What is not UTF-8 becomes U+FFFD. */
 static void append_character(struct log_line *line, struct str character)
@@ -67,13 +74,30 @@ static void append_character(struct log_line *line, struct str character)
         append(line, "%.*s", STR_ARG(character));
 }
 
+/* How many bytes at the front stand for themselves: most values have no others. */
+static size_t plain_bytes(struct str text)
+{
+    size_t len = 0;
+    while (len < text.len && text.data[len] >= ' ' && text.data[len] <= '~' &&
+           text.data[len] != '"' && text.data[len] != '\\')
+        len++;
+    return len;
+}
+
 /* Escaped, cut between characters so that the line's end always fits. */
 static void append_escaped(struct log_line *line, struct str text)
 {
-    while (text.len > 0 && line->len + 16 < sizeof(line->text)) {
-        size_t len = str_utf8_sequence(text);
-        append_character(line, str_take(text, len));
-        text = str_skip(text, len ? len : 1);
+    const size_t len_max = sizeof(line->text) - 16;
+    while (text.len > 0 && line->len < len_max) {
+        size_t len = plain_bytes(str_take(text, len_max - line->len));
+        if (len > 0) {
+            append_text(line, str_take(text, len));
+        } else {
+            len = str_utf8_sequence(text);
+            append_character(line, str_take(text, len));
+            if (len == 0) len = 1;
+        }
+        text = str_skip(text, len);
     }
 }
 
@@ -98,9 +122,11 @@ static bool has_room(const struct log_line *line, const char *key)
 void log_text(struct log_line *line, const char *key, struct str text)
 {
     if (text.data == NULL || !has_room(line, key)) return;
-    append(line, ",\"%s\":\"", key);
+    append_text(line, STR(",\""));
+    append_text(line, str_of(key));
+    append_text(line, STR("\":\""));
     append_escaped(line, text);
-    append(line, "\"");
+    append_text(line, STR("\""));
 }
 
 void log_int(struct log_line *line, const char *key, int64_t value)

@@ -141,10 +141,12 @@ size_t str_utf8_sequence(struct str s)
 
 bool str_is_utf8(struct str s)
 {
-    while (s.len > 0) {
-        size_t len = str_utf8_sequence(s);
+    size_t at = 0;
+    while (at < s.len) {
+        bool   is_ascii = s.data[at] > 0 && (unsigned char)s.data[at] < 0x80;
+        size_t len = is_ascii ? 1 : str_utf8_sequence(str_skip(s, at));
         if (len == 0) return false;
-        s = str_skip(s, len);
+        at += len;
     }
     return true;
 }

@@ -13,6 +13,14 @@ static void split(int64_t time_ms, struct tm *ret_tm)
     CHECK(gmtime_r(&seconds, ret_tm) != NULL);
 }
 
+static void put_digits(char *at, int count, int value)
+{
+    while (count-- > 0) {
+        at[count] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
 /* Two or four digits, masked so that the compiler sees the width; split() bounds the values. */
 static unsigned digits(int value, unsigned modulus)
 {
@@ -23,10 +31,14 @@ void time_format(int64_t time_ms, char text[TIME_TEXT_BYTES])
 {
     struct tm tm;
     split(time_ms, &tm);
-    snprintf(text, TIME_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-             digits(tm.tm_year + 1900, 10000), digits(tm.tm_mon + 1, 100), digits(tm.tm_mday, 100),
-             digits(tm.tm_hour, 100), digits(tm.tm_min, 100), digits(tm.tm_sec, 100),
-             (unsigned)(time_ms % MS_PER_SECOND) % 1000);
+    memcpy(text, "YYYY-MM-DDThh:mm:ss.000Z", TIME_TEXT_BYTES);
+    put_digits(text, 4, tm.tm_year + 1900);
+    put_digits(text + 5, 2, tm.tm_mon + 1);
+    put_digits(text + 8, 2, tm.tm_mday);
+    put_digits(text + 11, 2, tm.tm_hour);
+    put_digits(text + 14, 2, tm.tm_min);
+    put_digits(text + 17, 2, tm.tm_sec);
+    put_digits(text + 20, 3, (int)(time_ms % MS_PER_SECOND));
 }
 
 void time_format_http(int64_t time_ms, char text[TIME_HTTP_BYTES])

@@ -23,15 +23,15 @@ static const struct command commands[] = {
     { "version", cmd_version, "", "print what this program is made of" },
 };
 
-static void print_help(struct arena *arena)
+static void print_help(FILE *to, struct arena *arena)
 {
-    printf("usage: firsthand COMMAND [--flag value]...\n\n");
+    fprintf(to, "usage: firsthand COMMAND [--flag value]...\n\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++)
-        printf("  %-20s %s\n%s%s%s", commands[i].name, commands[i].meaning,
-               commands[i].usage[0] ? "                       " : "", commands[i].usage,
-               commands[i].usage[0] ? "\n" : "");
-    printf("\nsettings, as flags or as FIRSTHAND_… in the environment:\n%s",
-           config_help(arena).data);
+        fprintf(to, "  %-20s %s\n%s%s%s", commands[i].name, commands[i].meaning,
+                commands[i].usage[0] ? "                       " : "", commands[i].usage,
+                commands[i].usage[0] ? "\n" : "");
+    fprintf(to, "\nsettings, as flags or as FIRSTHAND_… in the environment:\n%s",
+            config_help(arena).data);
 }
 
 /* How many words of argv the command's name takes; 0 = it is another command. */
@@ -59,8 +59,9 @@ static int run_command(int argc, char **argv, struct arena *arena)
     }
     bool is_help = argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0;
     if (!is_help) fprintf(stderr, "firsthand: unknown command \"%s\"; see --help\n", argv[1]);
-    if (is_help) print_help(arena);
-    return is_help && argc >= 2 ? EXIT_OK : EXIT_USAGE;
+    bool is_asked_for = is_help && argc >= 2; /* only then is it the result */
+    if (is_help) print_help(is_asked_for ? stdout : stderr, arena);
+    return is_asked_for ? EXIT_OK : EXIT_USAGE;
 }
 
 int main(int argc, char **argv)

@@ -42,11 +42,13 @@ static struct str path_in(struct store *store, const char *name)
     return str_format(&store->arena, "%.*s/%s", STR_ARG(store->config.data_dir), name);
 }
 
-/* A store with a past must have its key: a new one would lock everybody out. */
+/* A store with a past must have its key: a new one would lock everybody out. (Other stores than
+ * files are refused when they are opened, next.) */
 static enum err open_keyring(struct store *store, struct error *error)
 {
-    struct str store_path = path_in(store, "store.db");
-    bool       is_new = access(store_path.data, F_OK) != 0;
+    struct str url = str_of(store->database_url), path = str_skip(url, strlen("sqlite:"));
+    bool       is_file = str_starts_with(url, STR("sqlite:"));
+    bool       is_new = !is_file || access(str_c(&store->arena, path), F_OK) != 0;
     return keyring_open(path_in(store, "server.key").data, is_new, &store->arena, error,
                         &store->keyring);
 }

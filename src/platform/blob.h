@@ -58,6 +58,7 @@ struct blob_delivery {
     struct str file_name;
     struct str file_id;
     struct str manifest_line; /* with its newline */
+    bool       may_be_there;  /* it was tried before: look through the whole manifest for it */
 };
 MUST_USE enum err blob_deliver(const struct blob_store *store, const struct blob_delivery *delivery,
                                struct arena *arena, struct error *error);

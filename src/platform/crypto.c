@@ -5,10 +5,12 @@
 #include <argon2.h>
 #include <assert.h>
 #include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -28,11 +30,38 @@ static const unsigned char *bytes_of(struct str s)
     return (const unsigned char *)(s.data ? s.data : "");
 }
 
+/* Looked up once for the life of the process: the library's search for an algorithm by its name
+ * costs more than hashing the little that most calls hash. */
+static pthread_once_t methods_once = PTHREAD_ONCE_INIT;
+static EVP_MD        *sha256_method;
+static EVP_MAC_CTX   *hmac_unkeyed; /* HMAC with SHA-256; copied and given a key for each use */
+
+static void methods_fetch(void)
+{
+    char       digest[] = "SHA256";
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    sha256_method = EVP_MD_fetch(NULL, digest, NULL);
+    hmac_unkeyed = EVP_MAC_CTX_new(hmac);
+    CHECK(sha256_method != NULL && hmac_unkeyed != NULL);
+    CHECK(EVP_MAC_CTX_set_params(hmac_unkeyed, parameters) == 1);
+    EVP_MAC_free(hmac);
+}
+
+static const EVP_MD *sha256(void)
+{
+    CHECK(pthread_once(&methods_once, methods_fetch) == 0);
+    return sha256_method;
+}
+
 void sha256_begin(struct sha256 *hash)
 {
     hash->state = EVP_MD_CTX_new();
     CHECK(hash->state != NULL);
-    CHECK(EVP_DigestInit_ex(hash->state, EVP_sha256(), NULL) == 1);
+    CHECK(EVP_DigestInit_ex(hash->state, sha256(), NULL) == 1);
 }
 
 void sha256_add(struct sha256 *hash, const void *bytes, size_t count)
@@ -55,7 +84,7 @@ void sha256_drop(struct sha256 *hash)
 static const EVP_MD *checksum_method(enum checksum_kind kind)
 {
     CHECK((unsigned)kind < CHECKSUM_KIND__COUNT);
-    return kind == CHECKSUM_SHA1 ? EVP_sha1() : EVP_sha256();
+    return kind == CHECKSUM_SHA1 ? EVP_sha1() : sha256();
 }
 
 void checksum_begin(struct checksum *checksum, enum checksum_kind kind)
@@ -89,15 +118,21 @@ size_t checksum_bytes(enum checksum_kind kind)
 
 void crypto_sha256(struct str bytes, unsigned char digest[SHA256_BYTES])
 {
-    CHECK(EVP_Digest(bytes_of(bytes), bytes.len, digest, NULL, EVP_sha256(), NULL) == 1);
+    CHECK(EVP_Digest(bytes_of(bytes), bytes.len, digest, NULL, sha256(), NULL) == 1);
 }
 
 void crypto_hmac(const unsigned char key[CRYPTO_KEY_BYTES], struct str bytes,
                  unsigned char mac[SHA256_BYTES])
 {
-    unsigned int count = SHA256_BYTES;
-    CHECK(HMAC(EVP_sha256(), key, CRYPTO_KEY_BYTES, bytes_of(bytes), bytes.len, mac, &count) !=
-          NULL);
+    CHECK(pthread_once(&methods_once, methods_fetch) == 0);
+    EVP_MAC_CTX *context = EVP_MAC_CTX_dup(hmac_unkeyed);
+    size_t       count = 0;
+    CHECK(context != NULL);
+    CHECK(EVP_MAC_init(context, key, CRYPTO_KEY_BYTES, NULL) == 1);
+    CHECK(EVP_MAC_update(context, bytes_of(bytes), bytes.len) == 1);
+    CHECK(EVP_MAC_final(context, mac, &count, SHA256_BYTES) == 1);
+    CHECK(count == SHA256_BYTES);
+    EVP_MAC_CTX_free(context);
 }
 
 void crypto_derive(const unsigned char key[CRYPTO_KEY_BYTES], const char *purpose,

@@ -124,9 +124,14 @@ static const char open_read_sql[] =
 static int open_harden(sqlite3 *handle)
 {
     static const int switches[][2] = {
-        { SQLITE_DBCONFIG_ENABLE_FKEY, 1 },    { SQLITE_DBCONFIG_DEFENSIVE, 1 },
-        { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 }, { SQLITE_DBCONFIG_DQS_DML, 0 },
+        { SQLITE_DBCONFIG_ENABLE_FKEY, 1 },
+        { SQLITE_DBCONFIG_DEFENSIVE, 1 },
+        { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
+        { SQLITE_DBCONFIG_DQS_DML, 0 },
         { SQLITE_DBCONFIG_DQS_DDL, 0 },
+        /* A plan never depends on bound values: else each use of a statement that might match a
+         * partial index compiles it anew. */
+        { SQLITE_DBCONFIG_ENABLE_QPSG, 1 },
     };
     for (size_t i = 0; i < COUNT_OF(switches); i++) {
         int rc = sqlite3_db_config(handle, switches[i][0], switches[i][1], NULL);

@@ -31,6 +31,7 @@ enum err deliver_task(const struct runner_services *services, const struct task 
                 .file_name = file_name(file, call->arena),
                 .file_id = id_str(&file->id),
                 .manifest_line = file_manifest_line(file, call->arena),
+                .may_be_there = task->claims_count > 1,
     };
     e = blob_deliver(services->blobs, &delivery, call->arena, &call->error);
     if (e) return e;

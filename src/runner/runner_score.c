@@ -48,14 +48,16 @@ static unsigned allowed_types(const struct submission *submission)
     return type & twins ? twins : type;
 }
 
-static enum err examine(struct scoring *scoring, struct call *call)
+static enum err open_file(struct scoring *scoring, struct call *call, int *ret_fd,
+                          int64_t *ret_size_bytes)
 {
     struct str name =
         submission_blob_name(&scoring->submission.id, scoring->submission.attempt, call->arena);
-    CLEANUP(fd_close) int fd = -1;
-    int64_t               size_bytes;
-    enum err e = blob_open(scoring->services->blobs, name, &call->error, &fd, &size_bytes);
-    if (e) return e;
+    return blob_open(scoring->services->blobs, name, &call->error, ret_fd, ret_size_bytes);
+}
+
+static enum err examine(struct scoring *scoring, int fd, int64_t size_bytes, struct call *call)
+{
     struct media_limits limits = {
         .cpu_seconds = (int32_t)scoring->services->config->media_cpu_seconds,
         .wall_ms = (int32_t)wall_ms_max(scoring->services->config),
@@ -121,7 +123,11 @@ enum err score_task(const struct runner_services *services, const struct task *t
     scoring.verdict.submission_id = scoring.submission.id;
     scoring.verdict.attempt = scoring.submission.attempt;
     scoring.verdict.sha256 = scoring.submission.sha256;
-    e = examine(&scoring, call);
+    CLEANUP(fd_close) int fd = -1;
+    int64_t               size_bytes;
+    e = open_file(&scoring, call, &fd, &size_bytes);
+    if (e) return e; /* the disk's fault, never the file's */
+    e = examine(&scoring, fd, size_bytes, call);
     if (e == ERR_OK) {
         compute(&scoring, call);
     } else if (is_hopeless(&scoring)) {

@@ -12,11 +12,12 @@ import { kill9, mediaChildOf, zygoteOf } from "./processes.mjs";
 import { Random, seedOf } from "./random.mjs";
 
 const CYCLES = Number(process.env.FIRSTHAND_CRASH_CYCLES ?? 50);
+const CYCLES_A_STORE = 100; /* then another begins, lest checking grow without end */
 const FULL_CHECK_EVERY = 25;
 const LOAD_MS = [200, 600];
 const START_MS = [5, 130];
 
-/* Kill media processes while the load runs. → how many of each died */
+/* Kill media processes while the load runs. */
 async function killMedia(server, random, killed, isOver) {
   while (!isOver()) {
     await sleep(random.int(20, 200));
@@ -55,20 +56,19 @@ async function cycle(server, market, random, killed) {
   market.connect();
 }
 
-test(`nothing answered is lost in ${CYCLES} crashes`, { timeout: 24 * 3600 * 1000 }, async (t) => {
-  const seed = seedOf("FIRSTHAND_CRASH_SEED");
+/* Crash a server of its own so many times. */
+async function crashMany({ seed, cycles, killed, totals }) {
   const random = new Random(seed);
-  const killed = { server: 0, starting: 0, zygote: 0, child: 0 };
   const server = await start(SETTINGS);
   const market = new Market(server, random);
   let number = 0;
   try {
     await market.open();
-    for (number = 1; number <= CYCLES; number++) {
+    for (number = 1; number <= cycles; number++) {
       await cycle(server, market, random, killed);
       await server.audit();
       await market.check();
-      if (number % FULL_CHECK_EVERY === 0 || number === CYCLES) {
+      if (number % FULL_CHECK_EVERY === 0 || number === cycles) {
         await market.checkAll();
         await server.audit();
       }
@@ -80,7 +80,18 @@ test(`nothing answered is lost in ${CYCLES} crashes`, { timeout: 24 * 3600 * 100
   } finally {
     await server.stop();
   }
+  for (const [name, count] of Object.entries(market.counts)) totals[name] = (totals[name] ?? 0) + count;
+}
+
+test(`nothing answered is lost in ${CYCLES} crashes`, { timeout: 24 * 3600 * 1000 }, async (t) => {
+  const first = seedOf("FIRSTHAND_CRASH_SEED");
+  const killed = { server: 0, starting: 0, zygote: 0, child: 0 };
+  const totals = {};
+  for (let done = 0, seed = first; done < CYCLES; seed++) {
+    const cycles = Math.min(CYCLES_A_STORE, CYCLES - done);
+    await crashMany({ seed, cycles, killed, totals });
+    done += cycles;
+    t.diagnostic(`seed ${seed}: ${done} crashes: ${JSON.stringify({ killed, ...totals })}`);
+  }
   assert.equal(killed.server, CYCLES);
-  t.diagnostic(`seed ${seed}: killed ${JSON.stringify(killed)}, writes ${JSON.stringify(market.counts)}`);
-  t.diagnostic(`${market.jobs.size} jobs, ${market.keys.size} keys, ${market.uploads.length} uploads`);
 });

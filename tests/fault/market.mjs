@@ -16,6 +16,7 @@ const TUS = { "tus-resumable": "1.0.0" };
 const OFFSET_STREAM = { ...TUS, "content-type": "application/offset+octet-stream" };
 const LOST = new Set(["ECONNRESET", "ECONNREFUSED", "EPIPE"]);
 const OLDER_WRITES_CHECKED = 12;
+const RECENT_JOBS = 40; /* what workers look at */
 const LEFT_OPEN_SHARE = 0.3;
 
 export const SETTINGS = Object.freeze({
@@ -59,11 +60,12 @@ export class Market {
     this.random = random;
     this.writes = []; /* every POST with its key, in order */
     this.jobs = new Map();
+    this.jobIds = []; /* in the order of their answers */
     this.keys = new Map();
     this.uploads = [];
     this.workers = [];
     this.scored = new Map(); /* submission → how often the log says so */
-    this.counts = { answered: 0, unanswered: 0, resumed: 0, finished: 0 };
+    this.counts = { jobs: 0, keys: 0, answered: 0, unanswered: 0, resumed: 0, finished: 0 };
     this.checkedWrites = 0;
     this.imageSeed = random.int(1, 1e6);
   }
@@ -133,7 +135,7 @@ export class Market {
     this.counts.answered++;
     if (reply.status >= 300) return;
     const { json } = reply;
-    if (write.kind === "job") this.jobs.set(json.id, { first: json, isCancelled: false });
+    if (write.kind === "job") this.#jobMade(json);
     if (write.kind === "cancel") this.jobs.get(json.id).isCancelled = true;
     if (write.kind === "key") this.#keyMade(json);
     if (write.kind === "rotate") this.#keyMade(json.new_key);
@@ -141,7 +143,14 @@ export class Market {
     if (write.kind === "accept") this.#slotTaken(write.worker, json);
   }
 
+  #jobMade(first) {
+    this.jobs.set(first.id, { first, isCancelled: false, isFull: false });
+    this.jobIds.push(first.id);
+    this.counts.jobs++;
+  }
+
   #keyMade({ id, secret }) {
+    this.counts.keys++;
     this.keys.set(id, { secret, isRevoked: false, isTouched: false });
   }
 
@@ -159,7 +168,7 @@ export class Market {
   }
 
   #cancelOne(random) {
-    const [id] = random.of([...this.jobs]);
+    const id = random.of(this.jobIds);
     return this.#write("cancel", `/v1/jobs/${id}/cancel`);
   }
 
@@ -173,12 +182,12 @@ export class Market {
 
   async #work(worker, random) {
     while (!this.isStopped) {
-      const live = [...this.jobs].slice(-40).filter(([, job]) => !job.isCancelled && !job.isFull);
-      if (live.length === 0) {
-        await sleep(5);
+      const id = random.of(this.jobIds.slice(-RECENT_JOBS));
+      const job = this.jobs.get(id);
+      if (job.isCancelled || job.isFull) {
+        await sleep(1);
         continue;
       }
-      const [id, job] = random.of(live);
       const reply = await this.#write("accept", `/worker/v1/jobs/${id}/accept`, undefined, { worker });
       if (reply === null) return;
       if (reply.status === 409) job.isFull = true;

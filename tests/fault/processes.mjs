@@ -13,7 +13,7 @@ function childrenOf(pid) {
 }
 
 /* A zombie has ended, it only waits for its parent. */
-function isAlive(pid) {
+export function isAlive(pid) {
   try {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
   } catch {

@@ -34,14 +34,19 @@ export function pngImage({ seed = 1, width = 320, height = 240 } = {}) {
       for (const weight of [97, 151, 211]) rows[at++] = ((square * weight) & 0xe0) + (noise >>> 28);
     }
   }
+  return pngFile({ width, height, depth: 8, colour: 2, packed: zlib.deflateSync(rows) });
+}
+
+/* A PNG around pixels that are packed already. colour: 0 gray, 2 RGB, 6 RGBA. */
+export function pngFile({ width, height, depth, colour, packed }) {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  header.set([8, 2, 0, 0, 0], 8);
+  header.set([depth, colour], 8);
   return Buffer.concat([
     Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
     chunk("IHDR", header),
-    chunk("IDAT", zlib.deflateSync(rows)),
+    chunk("IDAT", packed),
     chunk("IEND", Buffer.alloc(0)),
   ]);
 }

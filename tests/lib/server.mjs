@@ -42,6 +42,7 @@ export function run(args, options = {}) {
         else done({ code: error ? error.code : 0, stdout, stderr });
       },
     );
+    child.stdin.on("error", () => {}); /* not every command reads to the end: its exit code tells */
     child.stdin.end(options.stdin ?? "");
   });
 }

@@ -143,9 +143,23 @@ static void bytes_of_every_value_are_kept(void **state)
     assert_memory_equal(buf.data, "a\0\xff", 3);
 }
 
+static void integers_are_written_to_the_last_digit(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, &arena, 1000);
+    const int64_t values[] = { 0, 7, -7, 10, INT64_MAX, INT64_MIN };
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        buf_add_int(&buf, values[i]);
+        buf_add_byte(&buf, ' ');
+    }
+    assert_true(str_eq(buf_str(&buf), STR("0 7 -7 10 9223372036854775807 -9223372036854775808 ")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(integers_are_written_to_the_last_digit),
         cmocka_unit_test(empty_is_never_absent),
         cmocka_unit_test(appends_join),
         cmocka_unit_test(growth_keeps_what_was_written),

@@ -195,7 +195,8 @@ static void the_hash_is_of_the_bytes_on_disk(void **state)
 
 #define FOLDER "delivered/org_1/job_1/"
 
-static enum err deliver(struct scene *scene, const char *blob, const char *file_id)
+static enum err deliver_as(struct scene *scene, const char *blob, const char *file_id,
+                           bool may_be_there)
 {
     struct blob_delivery delivery = {
         .blob_name = str_of(blob),
@@ -203,8 +204,14 @@ static enum err deliver(struct scene *scene, const char *blob, const char *file_
         .file_name = str_format(&scene->arena, "%s.png", file_id),
         .file_id = str_of(file_id),
         .manifest_line = str_format(&scene->arena, "{\"id\":\"%s\"}\n", file_id),
+        .may_be_there = may_be_there,
     };
     return blob_deliver(scene->store, &delivery, &scene->arena, &scene->error);
+}
+
+static enum err deliver(struct scene *scene, const char *blob, const char *file_id)
+{
+    return deliver_as(scene, blob, file_id, true);
 }
 
 static void a_delivery_is_a_copy_and_a_line(void **state)
@@ -269,6 +276,24 @@ static void a_long_manifest_is_read_to_its_end(void **state)
     assert_int_equal(deliver(scene, "sub_1.1", "file_new"), ERR_OK);
     assert_int_equal(text_of(scene, FOLDER "manifest.jsonl").len,
                      whole.len + strlen("{\"id\":\"file_new\"}\n"));
+}
+
+static void a_first_delivery_to_a_long_manifest_cuts_its_torn_end_and_appends(void **state)
+{
+    struct scene *scene = *state;
+    make_blob(scene, "sub_1.1", STR("one"));
+    assert_int_equal(deliver(scene, "sub_1.1", "file_z"), ERR_OK);
+    char  *text = NEW(&scene->arena, char, 300000);
+    size_t whole_len = 0;
+    for (int i = 0; i < 9000; i++)
+        whole_len +=
+            (size_t)snprintf(text + whole_len, 300000 - whole_len, "{\"id\":\"file_%d\"}\n", i);
+    struct str whole = { text, whole_len };
+    write_text(scene, FOLDER "manifest.jsonl",
+               str_format(&scene->arena, "%.*s{\"id\":\"file_to", STR_ARG(whole)));
+    assert_int_equal(deliver_as(scene, "sub_1.1", "file_new", false), ERR_OK);
+    assert_true(str_eq(text_of(scene, FOLDER "manifest.jsonl"),
+                       str_format(&scene->arena, "%.*s{\"id\":\"file_new\"}\n", STR_ARG(whole))));
 }
 
 static void a_delivery_that_broke_off_is_done_again(void **state)
@@ -344,6 +369,7 @@ int main(void)
         blob_test(what_was_delivered_is_left_alone),
         blob_test(a_torn_last_line_is_cut),
         blob_test(a_long_manifest_is_read_to_its_end),
+        blob_test(a_first_delivery_to_a_long_manifest_cuts_its_torn_end_and_appends),
         blob_test(a_delivery_that_broke_off_is_done_again),
         blob_test(a_delivery_without_its_blob_fails_and_leaves_no_line),
         blob_test(the_sweep_removes_what_is_old_and_unwanted),

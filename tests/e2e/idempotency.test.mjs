@@ -1,0 +1,210 @@
+/* One key, one occurrence: whatever the concurrency, whatever happened to the object since, across
+ * a restart, for 24 hours. */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, before, describe, it } from "node:test";
+import { JOB } from "../lib/client.mjs";
+import { assertRefused, Market, openMarket } from "../lib/market.mjs";
+import { sample } from "../lib/samples.mjs";
+
+const CLIENTS = 64;
+const DAY_S = 24 * 60 * 60;
+
+let market, server;
+before(async () => {
+  market = await openMarket({}, { credits: 1_000_000 });
+  server = market.server;
+});
+after(() => market?.stop());
+
+const isReplay = (reply) => reply.headers["idempotent-replayed"] === "true";
+const withKey = (idempotencyKey) => ({ headers: { "idempotency-key": idempotencyKey } });
+
+function assertReplays(reply, first) {
+  assert.equal(reply.status, first.status, reply.text);
+  assert.equal(reply.text, first.text, "byte for byte");
+  assert.ok(isReplay(reply), "Idempotent-Replayed");
+  assert.ok(!isReplay(first), "the first is not a replay");
+}
+
+describe("64 clients with one key", () => {
+  it("make one job and get one reply", async () => {
+    const own = await Market.open(server, { credits: 1000 });
+    const clients = Array.from({ length: CLIENTS }, () => server.client(own.org.live_key));
+    const idempotencyKey = randomUUID();
+    const replies = await Promise.all(clients.map((client) => client.postJob({}, { idempotencyKey })));
+    assert.deepEqual([...new Set(replies.map(({ status }) => status))], [201]);
+    assert.equal(new Set(replies.map(({ text }) => text)).size, 1, "byte for byte the same");
+    assert.equal(replies.filter(isReplay).length, CLIENTS - 1);
+    assert.equal((await own.buyer.all("/v1/jobs")).length, 1);
+    assert.deepEqual(await own.statement(), [["bonus", 1000, null], ["deduction", -100, replies[0].json.id]]);
+  });
+
+  it("and keys of their own make 64 jobs", async () => {
+    const own = await Market.open(server, { credits: 10_000 });
+    const clients = Array.from({ length: CLIENTS }, () => server.client(own.org.live_key));
+    const replies = await Promise.all(clients.map((client) => client.postJob()));
+    assert.equal(new Set(replies.map(({ json }) => json.id)).size, CLIENTS);
+    assert.equal((await own.buyer.all("/v1/jobs")).length, CLIENTS);
+    assert.equal((await own.balance()).balance, 10_000 - CLIENTS * 100);
+  });
+
+  it("make one API key with one secret", async () => {
+    const own = await Market.open(server);
+    const clients = Array.from({ length: CLIENTS }, () => server.client(own.org.live_key));
+    const body = { name: "raced", scopes: ["jobs:read"], environment: "live" };
+    const options = withKey(randomUUID());
+    const replies = await Promise.all(clients.map((client) => client.post("/v1/api_keys", body, options)));
+    assert.deepEqual([...new Set(replies.map(({ status }) => status))], [201]);
+    assert.equal(new Set(replies.map(({ json }) => json.secret)).size, 1);
+    assert.equal((await own.buyer.all("/v1/api_keys")).filter(({ name }) => name === "raced").length, 1);
+  });
+});
+
+describe("a key used again", () => {
+  it("with another body is refused, and the first reply still stands", async () => {
+    const idempotencyKey = randomUUID();
+    const first = await market.buyer.postJob({}, { idempotencyKey });
+    const refused = await market.buyer.postJob({ files_needed: 3 }, { idempotencyKey });
+    assertRefused(refused, 409, "idempotency_key_reused");
+    assertReplays(await market.buyer.postJob({}, { idempotencyKey }), first);
+  });
+
+  it("is refused for the least difference: a space, a query", async () => {
+    const options = withKey(randomUUID());
+    const send = (target, raw) => market.buyer.request("POST", target, { raw, ...options });
+    assert.equal((await send("/v1/jobs", JSON.stringify(JOB))).status, 201);
+    assertRefused(await send("/v1/jobs", `${JSON.stringify(JOB)} `), 409, "idempotency_key_reused");
+    assertRefused(await send("/v1/jobs?again=1", JSON.stringify(JOB)), 409, "idempotency_key_reused");
+  });
+
+  it("by another organisation, in the other environment or for another operation is another key", async () => {
+    const idempotencyKey = randomUUID();
+    const other = await Market.open(server);
+    const test = server.client(market.org.test_key);
+    const jobs = [];
+    for (const client of [market.buyer, other.buyer, test]) jobs.push(await client.createJob({}, { idempotencyKey }));
+    assert.equal(new Set(jobs.map(({ id }) => id)).size, 3);
+    const key = await market.buyer.post("/v1/api_keys", { name: "k", scopes: ["jobs:read"], environment: "live" }, withKey(idempotencyKey));
+    assert.equal(key.status, 201, key.text);
+    assert.ok(!isReplay(key));
+  });
+
+  it("by another key of the organisation replays the job", async () => {
+    const idempotencyKey = randomUUID();
+    const first = await market.buyer.postJob({}, { idempotencyKey });
+    const other = server.client((await server.createKey({ org: market.org.organization_id })).secret);
+    assertReplays(await other.postJob({}, { idempotencyKey }), first);
+  });
+});
+
+describe("what is not a success", () => {
+  it("binds no key: after 402 and money, the same request succeeds", async () => {
+    const own = await Market.open(server, { credits: 100 });
+    const first = await own.job({ price_per_file_cents: 100 });
+    const idempotencyKey = randomUUID();
+    const body = { files_needed: 1, price_per_file_cents: 100 };
+    assertRefused(await own.buyer.postJob(body, { idempotencyKey }), 402);
+    assert.equal((await own.buyer.post(`/v1/jobs/${first.id}/cancel`)).status, 200);
+    const paid = await own.buyer.postJob(body, { idempotencyKey });
+    assert.equal(paid.status, 201, paid.text);
+    assert.ok(!isReplay(paid));
+    assertReplays(await own.buyer.postJob(body, { idempotencyKey }), paid);
+  });
+
+  it("binds no key: after 422 another body may use it", async () => {
+    const idempotencyKey = randomUUID();
+    assertRefused(await market.buyer.postJob({ files_needed: 0 }, { idempotencyKey }), 422);
+    assert.equal((await market.buyer.postJob({}, { idempotencyKey })).status, 201);
+  });
+});
+
+describe("a replay", () => {
+  it("shows the job as it was created, whatever became of it", async () => {
+    const idempotencyKey = randomUUID();
+    const body = {
+      files_needed: 1, accepted_formats: ["image/jpeg"], title: "Signs", min_width: 10, min_duration_seconds: 1.5,
+      metadata: { b: 1, a: "two", none: null, nested: true, price: 1.25 },
+    };
+    const first = await market.buyer.postJob(body, { idempotencyKey });
+    const done = await market.submitAndScore(first.json, sample("photo-2.jpg"));
+    assert.equal(done.status, "approved");
+    assert.equal((await market.getJob(first.json)).status, "completed");
+    assertReplays(await market.buyer.postJob(body, { idempotencyKey }), first);
+    assert.equal(first.json.status, "open");
+  });
+
+  it("shows the job as it was created after it was cancelled and the fee changed", async () => {
+    const own = await Market.open(server);
+    const idempotencyKey = randomUUID();
+    const first = await own.buyer.postJob({}, { idempotencyKey });
+    await own.buyer.post(`/v1/jobs/${first.json.id}/cancel`);
+    await own.buyer.patch("/v1/organization/settings", { default_platform_fee_pct: 0.5 });
+    assertReplays(await own.buyer.postJob({}, { idempotencyKey }), first);
+  });
+
+  it("of a cancel is the first answer, not a refusal", async () => {
+    const job = await market.job();
+    const options = withKey(randomUUID());
+    const first = await market.buyer.post(`/v1/jobs/${job.id}/cancel`, undefined, options);
+    assert.equal(first.status, 200, first.text);
+    assertReplays(await market.buyer.post(`/v1/jobs/${job.id}/cancel`, undefined, options), first);
+    assertRefused(await market.buyer.post(`/v1/jobs/${job.id}/cancel`), 409, "job_not_cancellable");
+  });
+
+  it("of a worker's accept is the same reservation", async () => {
+    const job = await market.job({ files_needed: 3 });
+    const options = withKey(randomUUID());
+    const accept = (client) => client.post(`/worker/v1/jobs/${job.id}/accept`, undefined, options);
+    const first = await accept(market.worker);
+    assert.equal(first.status, 201, first.text);
+    assertReplays(await accept(market.worker), first);
+    const other = await accept(await market.newWorker());
+    assert.ok(!isReplay(other), "another worker's key is another key");
+    assert.notEqual(other.json.id, first.json.id);
+  });
+
+  it("of a new API key is the same secret, but only for the key that asked", async () => {
+    const body = { name: "replayed", scopes: ["jobs:read"], environment: "live" };
+    const options = withKey(randomUUID());
+    const first = await market.buyer.post("/v1/api_keys", body, options);
+    const again = await market.buyer.post("/v1/api_keys", body, options);
+    assertReplays(again, first);
+    assert.equal((await server.client(again.json.secret).get("/v1/jobs")).status, 200);
+    const other = server.client((await server.createKey({ org: market.org.organization_id })).secret);
+    assertRefused(await other.post("/v1/api_keys", body, options), 409);
+  });
+
+  it("of a rotation is the same secret", async () => {
+    const key = await market.buyer.createKey();
+    const options = withKey(randomUUID());
+    const first = await market.buyer.post(`/v1/api_keys/${key.id}/rotate`, undefined, options);
+    assert.equal(first.status, 200, first.text);
+    assertReplays(await market.buyer.post(`/v1/api_keys/${key.id}/rotate`, undefined, options), first);
+  });
+
+  it("survives a restart, secrets too", async () => {
+    const idempotencyKey = randomUUID();
+    const options = withKey(randomUUID());
+    const body = { name: "kept", scopes: ["jobs:read"], environment: "live" };
+    const job = await market.buyer.postJob({}, { idempotencyKey });
+    const key = await market.buyer.post("/v1/api_keys", body, options);
+    await server.restart();
+    market.reconnect();
+    assertReplays(await market.buyer.postJob({}, { idempotencyKey }), job);
+    assertReplays(await market.buyer.post("/v1/api_keys", body, options), key);
+  });
+
+  it("ends after 24 hours", async () => {
+    const idempotencyKey = randomUUID();
+    const first = await market.buyer.postJob({}, { idempotencyKey });
+    await server.advance(DAY_S - 60);
+    assertReplays(await market.buyer.postJob({}, { idempotencyKey }), first);
+    await server.advance(60);
+    const second = await market.buyer.postJob({}, { idempotencyKey });
+    assert.equal(second.status, 201, second.text);
+    assert.ok(!isReplay(second));
+    assert.notEqual(second.json.id, first.json.id);
+    assertReplays(await market.buyer.postJob({}, { idempotencyKey }), second);
+  });
+});

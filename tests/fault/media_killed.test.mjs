@@ -1,0 +1,121 @@
+/* The processes that examine media die again and again: every submission still gets one score, its
+ * worker is paid once, and what a dead server had under way does not wait for its lease. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pngImage } from "../lib/media.mjs";
+import { start } from "../lib/server.mjs";
+import { SETTINGS } from "./market.mjs";
+import { Patient } from "./patient.mjs";
+import { isAlive, kill9, mediaChildOf, until, zygoteOf } from "./processes.mjs";
+
+const KILLS = 4; /* the fifth end of one file may count against the file */
+
+const BACK_OFF_S = 601; /* the longest */
+
+let seed = 1;
+
+/* Takes a while to examine, so that its child can be met. */
+function slowImage() {
+  return pngImage({ seed: seed++, width: 1600, height: 1200 });
+}
+
+async function begin() {
+  const server = await start({ ...SETTINGS, "score-workers": 1 });
+  return { server, patient: await Patient.open(server) };
+}
+
+async function submit(patient, bytes) {
+  const job = await patient.post();
+  const reservation = await patient.accept(job);
+  await patient.put(reservation, bytes);
+  return { job, reservation };
+}
+
+function submission(patient, { reservation }) {
+  return patient.client.get(`/worker/v1/submissions/${reservation.submission_id}`).then(({ json }) => json);
+}
+
+function ends(server, event, subject) {
+  const lines = server.logLines.filter((line) => line.includes(`"event":"${event}"`) && line.includes(subject));
+  return lines.length;
+}
+
+/* Kill what is examining it, each time it is tried, and let the back-off pass. */
+async function killTries(server, played, victimOf, kills) {
+  for (let done = 1; done <= kills; done++) {
+    await until(() => mediaChildOf(server.child.pid), "a file is examined", { everyMs: 1 });
+    assert.ok(kill9(victimOf(server.child.pid)), "there is something to kill");
+    await until(() => ends(server, "score_postponed", played.reservation.submission_id) === done, `end ${done} is noted`);
+    if (done < kills) server.advance(BACK_OFF_S).catch(() => {}); /* it waits for the try that we kill */
+  }
+}
+
+async function checkScoredOnce(server, patient, played) {
+  await until(async () => {
+    if ((await submission(patient, played)).status === "approved") return true;
+    await server.advance(60);
+    return false;
+  }, "it is scored");
+  const row = await submission(patient, played);
+  assert.equal(row.status, "approved", row.ai_reasoning);
+  assert.equal(ends(server, "scored", row.id), 1, "scored once");
+  const payouts = (await patient.client.all("/worker/v1/earnings")).filter((one) => one.submission_id === row.id);
+  assert.equal(payouts.length, 1, "paid once");
+  await server.audit();
+}
+
+for (const [name, victimOf] of [["child", mediaChildOf], ["zygote", zygoteOf]]) {
+  test(`a ${name} killed ${KILLS} times while it scores leaves one score`, { timeout: 120_000 }, async () => {
+    const { server, patient } = await begin();
+    try {
+      const played = await submit(patient, slowImage());
+      await killTries(server, played, victimOf, KILLS);
+      assert.equal((await submission(patient, played)).status, "pending_score", "nothing is judged for being killed");
+      await checkScoredOnce(server, patient, played);
+    } finally {
+      await server.stop();
+    }
+  });
+}
+
+test("a file is scored after any number of deaths while no other file passes", { timeout: 120_000 }, async () => {
+  const { server, patient } = await begin();
+  try {
+    const played = await submit(patient, slowImage());
+    await killTries(server, played, mediaChildOf, 8);
+    assert.equal((await submission(patient, played)).status, "pending_score");
+    await checkScoredOnce(server, patient, played);
+  } finally {
+    await server.stop();
+  }
+});
+
+test("a server killed while it scores takes the score up when it starts", { timeout: 120_000 }, async () => {
+  const { server, patient } = await begin();
+  try {
+    const played = await submit(patient, slowImage());
+    await until(() => mediaChildOf(server.child.pid), "a file is examined", { everyMs: 1 });
+    const child = mediaChildOf(server.child.pid);
+    const zygote = zygoteOf(server.child.pid);
+    await server.kill9();
+    for (const pid of [zygote, child]) await until(() => !isAlive(pid), "what it started ends with it");
+    await server.launch();
+    patient.connect();
+    /* The clock is not moved: this is at once, not when the lease ends. */
+    await until(async () => (await submission(patient, played)).status === "approved", "it is scored");
+    await checkScoredOnce(server, patient, played);
+  } finally {
+    await server.stop();
+  }
+});
+
+test("a file that was approved is delivered at once", { timeout: 60_000 }, async () => {
+  const { server, patient } = await begin();
+  try {
+    const played = await patient.play({ isPut: true });
+    await until(() => patient.isDelivered(played), "it is delivered", { msMax: 10_000 });
+    await patient.checkDelivered(played);
+  } finally {
+    await server.stop();
+  }
+});
