@@ -432,6 +432,23 @@ static void compare_job(struct model *model, int number)
     must_be("slots of job", number, slots, ref_is_live(expected) ? ref_slots(expected) : 0);
 }
 
+/* The lots of one organisation that have something left, in the order they were given. */
+static void compare_spendable(struct model *model, int org)
+{
+    struct error error = { 0 };
+    struct stmt *q = db_query(model->market->db, "SELECT remaining_cents FROM lots"
+                                                 " WHERE org_id = $1 AND environment = 0"
+                                                 " AND remaining_cents > 0 ORDER BY id");
+    bind_id(q, 1, &model->orgs[org]);
+    for (int i = 0; i < model->ref.lots_count; i++) {
+        const struct ref_lot *lot = &model->ref.lots[i];
+        if (lot->org != org || lot->cents == 0) continue;
+        must_be("lot", i, stmt_step(q) ? column_int(q, 0) : 0, lot->cents);
+    }
+    MODEL_CHECK(!stmt_step(q), "a lot that should be spent\n");
+    assert_int_equal(stmt_end(q, &error), ERR_OK);
+}
+
 static void compare_balance(struct model *model, int org)
 {
     int64_t held_cents = 0;
@@ -473,6 +490,9 @@ static void step(struct model *model, const struct draw *draw)
     model->ended[draw->kind][e == ERR_OK]++;
     int number = job_touched(model, draw);
     if (number >= 0) compare_job(model, number);
+    bool moves_credit =
+        draw->kind == OP_CREATE || draw->kind == OP_CANCEL || draw->kind == OP_JUDGE;
+    if (moves_credit && e == ERR_OK) compare_spendable(model, model->ref.jobs[number].org);
     arena_rewind(&market->arena, mark);
 }
 
