@@ -197,7 +197,8 @@ static void write_invite(struct store *store, const struct admin *admin, struct 
 {
     struct str base = store->config.public_url;
     if (base.len == 0)
-        base = str_format(&store->arena, "http://%.*s", STR_ARG(store->config.listen));
+        base = str_format(&store->arena, "%s://%.*s", store->config.tls_cert.len ? "https" : "http",
+                          STR_ARG(store->config.listen));
     out_text(out, "invite_id", id_str(&admin->invite.id));
     out_text(
         out, "url",

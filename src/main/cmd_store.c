@@ -76,6 +76,12 @@ int cmd_audit(struct flags *flags, struct arena *arena)
     }
     int exit_code = command_config(flags, arena, &config);
     if (exit_code) return exit_code;
+    /* What a mistyped directory would hold is not worth an "ok". */
+    if (!store_is_there(&config, arena)) {
+        FAIL(&error, ERR_NOT_FOUND, "no_store", "there is no store to audit in %.*s",
+             STR_ARG(config.data_dir));
+        return command_refused(&error);
+    }
     struct store store;
     if (store_open(&store, &config, &error)) return command_refused(&error);
     auditing.arena = &store.arena;

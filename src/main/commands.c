@@ -4,11 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What another command line would put right. */
+static bool is_wrong_use(const char *slug)
+{
+    static const char *const slugs[] = { "usage", "bad_setting", "database_unsupported" };
+    for (size_t i = 0; i < COUNT_OF(slugs); i++)
+        if (strcmp(slug, slugs[i]) == 0) return true;
+    return false;
+}
+
 int command_refused(const struct error *error)
 {
     fprintf(stderr, "firsthand: %s (%s)\n", error->detail, error->slug);
-    bool is_usage = strcmp(error->slug, "usage") == 0 || strcmp(error->slug, "bad_setting") == 0;
-    return is_usage ? EXIT_USAGE : EXIT_REFUSED;
+    return is_wrong_use(error->slug) ? EXIT_USAGE : EXIT_REFUSED;
 }
 
 int command_config(struct flags *flags, struct arena *arena, struct config *ret_config)

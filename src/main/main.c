@@ -23,14 +23,14 @@ static const struct command commands[] = {
     { "version", cmd_version, "", "print what this program is made of" },
 };
 
-static void print_help(FILE *to, struct arena *arena)
+static void print_help(FILE *out, struct arena *arena)
 {
-    fprintf(to, "usage: firsthand COMMAND [--flag value]...\n\n");
+    fprintf(out, "usage: firsthand COMMAND [--flag value]...\n\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++)
-        fprintf(to, "  %-20s %s\n%s%s%s", commands[i].name, commands[i].meaning,
+        fprintf(out, "  %-20s %s\n%s%s%s", commands[i].name, commands[i].meaning,
                 commands[i].usage[0] ? "                       " : "", commands[i].usage,
                 commands[i].usage[0] ? "\n" : "");
-    fprintf(to, "\nsettings, as flags or as FIRSTHAND_… in the environment:\n%s",
+    fprintf(out, "\nsettings, as flags or as FIRSTHAND_… in the environment:\n%s",
             config_help(arena).data);
 }
 
@@ -57,11 +57,16 @@ static int run_command(int argc, char **argv, struct arena *arena)
             return command_refused(&error);
         return commands[i].run(&flags, arena);
     }
-    bool is_help = argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0;
-    if (!is_help) fprintf(stderr, "firsthand: unknown command \"%s\"; see --help\n", argv[1]);
-    bool is_asked_for = is_help && argc >= 2; /* only then is it the result */
-    if (is_help) print_help(is_asked_for ? stdout : stderr, arena);
-    return is_asked_for ? EXIT_OK : EXIT_USAGE;
+    if (argc < 2) {
+        print_help(stderr, arena);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(stdout, arena);
+        return EXIT_OK;
+    }
+    fprintf(stderr, "firsthand: unknown command \"%s\"; see --help\n", argv[1]);
+    return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)

@@ -42,13 +42,22 @@ static struct str path_in(struct store *store, const char *name)
     return str_format(&store->arena, "%.*s/%s", STR_ARG(store->config.data_dir), name);
 }
 
-/* A store with a past must have its key: a new one would lock everybody out. (Other stores than
- * files are refused when they are opened, next.) */
+static const char *database_url(const struct config *config, struct arena *arena)
+{
+    if (config->database.len) return str_c(arena, config->database);
+    return str_format(arena, "sqlite:%.*s/store.db", STR_ARG(config->data_dir)).data;
+}
+
+bool store_is_there(const struct config *config, struct arena *arena)
+{
+    struct str url = str_of(database_url(config, arena)), scheme = STR("sqlite:");
+    return str_starts_with(url, scheme) && access(str_skip(url, scheme.len).data, F_OK) == 0;
+}
+
+/* A store with a past must have its key: a new one would lock everybody out. */
 static enum err open_keyring(struct store *store, struct error *error)
 {
-    struct str url = str_of(store->database_url), path = str_skip(url, strlen("sqlite:"));
-    bool       is_file = str_starts_with(url, STR("sqlite:"));
-    bool       is_new = !is_file || access(str_c(&store->arena, path), F_OK) != 0;
+    bool is_new = !store_is_there(&store->config, &store->arena);
     return keyring_open(path_in(store, "server.key").data, is_new, &store->arena, error,
                         &store->keyring);
 }
@@ -70,10 +79,7 @@ enum err store_open(struct store *store, const struct config *config, struct err
 {
     *store = (struct store){ .config = *config };
     arena_init(&store->arena, STORE_ARENA_BYTES_MAX);
-    store->database_url =
-        config->database.len
-            ? str_c(&store->arena, config->database)
-            : str_format(&store->arena, "sqlite:%.*s/store.db", STR_ARG(config->data_dir)).data;
+    store->database_url = database_url(config, &store->arena);
     enum err e = open_directory(store, error);
     if (e == ERR_OK) e = open_keyring(store, error);
     if (e == ERR_OK) e = migrate(store, error);

@@ -21,6 +21,9 @@ struct store {
 MUST_USE enum err store_open(struct store *store, const struct config *config, struct error *error);
 void              store_close(struct store *store);
 
+/* Has the store been made yet? For commands that must not make one. */
+bool store_is_there(const struct config *config, struct arena *arena);
+
 /* Run in one write transaction on a connection of its own, as an operator: for commands. The call's
  * arena is the store's. */
 MUST_USE enum err store_commit(struct store *store, struct call                         *call,

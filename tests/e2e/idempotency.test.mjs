@@ -2,7 +2,7 @@
  * a restart, for 24 hours. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { after, before, describe, it } from "node:test";
+import { after, before, beforeEach, describe, it } from "node:test";
 import { JOB } from "../lib/client.mjs";
 import { assertRefused, Market, openMarket } from "../lib/market.mjs";
 import { sample } from "../lib/samples.mjs";
@@ -206,5 +206,93 @@ describe("a replay", () => {
     assert.ok(!isReplay(second));
     assert.notEqual(second.json.id, first.json.id);
     assertReplays(await market.buyer.postJob({}, { idempotencyKey }), second);
+  });
+});
+
+describe("at once and afterwards", () => {
+  let own, key;
+  beforeEach(async () => {
+    own = await Market.open(server);
+    key = randomUUID();
+  });
+  const clientsOf = (token) => Array.from({ length: CLIENTS }, () => server.client(token));
+  const accept = (client, job) => client.post(`/worker/v1/jobs/${job.id}/accept`, undefined, withKey(key));
+
+  it("of two bodies one wins, and the other is refused", async () => {
+    const titleOf = (i) => (i % 2 ? "odd" : "even");
+    const replies = await Promise.all(
+      clientsOf(own.org.live_key).map((client, i) => client.postJob({ title: titleOf(i) }, { idempotencyKey: key })),
+    );
+    const jobs = await own.buyer.all("/v1/jobs");
+    assert.equal(jobs.length, 1);
+    const winners = replies.filter((_, i) => titleOf(i) === jobs[0].title);
+    assert.deepEqual([...new Set(winners.map(({ status }) => status))], [201]);
+    assert.equal(new Set(winners.map(({ text }) => text)).size, 1, "byte for byte the same");
+    assert.equal(winners.filter((reply) => !isReplay(reply)).length, 1);
+    for (const reply of replies.filter((one) => !winners.includes(one))) assertRefused(reply, 409, "idempotency_key_reused");
+  });
+
+  it("a cancel asked 64 times refunds once", async () => {
+    const job = await own.buyer.createJob();
+    const cancel = (client) => client.post(`/v1/jobs/${job.id}/cancel`, undefined, withKey(key));
+    const replies = await Promise.all(clientsOf(own.org.live_key).map(cancel));
+    assert.deepEqual([...new Set(replies.map(({ status }) => status))], [200]);
+    assert.equal(new Set(replies.map(({ text }) => text)).size, 1, "byte for byte the same");
+    assert.equal((await own.statement()).filter(([type]) => type === "refund").length, 1);
+  });
+
+  it("without money 64 are refused, and none of them binds the key", async () => {
+    const poor = await Market.open(server, { credits: 99 });
+    const post = (client) => client.postJob({}, { idempotencyKey: key });
+    for (const reply of await Promise.all(clientsOf(poor.org.live_key).map(post))) assertRefused(reply, 402);
+    const other = await poor.buyer.postJob({ files_needed: 1 }, { idempotencyKey: key });
+    assert.equal(other.status, 201, other.text);
+    assert.ok(!isReplay(other));
+  });
+
+  it("two workers with the same key have a slot each", async () => {
+    const job = await own.buyer.createJob();
+    const replies = [await accept(own.worker, job), await accept(await own.newWorker(), job)];
+    assert.deepEqual(replies.map(({ status }) => status), [201, 201]);
+    assert.notEqual(replies[0].json.id, replies[1].json.id);
+  });
+
+  it("an accept replays after its slot was given back, and takes none", async () => {
+    const job = await own.buyer.createJob();
+    const first = await accept(own.worker, job);
+    assert.equal(first.status, 201, first.text);
+    assert.equal((await own.worker.delete(`/worker/v1/reservations/${first.json.id}`)).status, 204);
+    assertReplays(await accept(own.worker, job), first);
+    assert.deepEqual(await own.worker.all("/worker/v1/reservations"), []);
+  });
+
+  it("a replay is for those who may ask: 401 for a revoked key, 403 without the scope", async () => {
+    await own.buyer.postJob({}, { idempotencyKey: key });
+    const reader = await own.buyer.createKey({ scopes: ["jobs:read"] });
+    assertRefused(await server.client(reader.secret).postJob({}, { idempotencyKey: key }), 403);
+    const former = await own.buyer.createKey({ scopes: ["jobs:write"] });
+    assert.equal((await own.buyer.post(`/v1/api_keys/${former.id}/revoke`)).status, 204);
+    assertRefused(await server.client(former.secret).postJob({}, { idempotencyKey: key }), 401);
+  });
+
+  it("a replay does not prolong the 24 hours", async () => {
+    const post = () => own.buyer.postJob({}, { idempotencyKey: key });
+    const first = await post();
+    await server.advance(DAY_S / 2);
+    assertReplays(await post(), first);
+    await server.advance(DAY_S / 2);
+    assert.ok(!isReplay(await post()));
+  });
+
+  it("survives a crash, secrets too", async () => {
+    const body = { name: "kept", scopes: ["jobs:read"], environment: "live" };
+    const job = await own.buyer.postJob({}, { idempotencyKey: key });
+    const secret = await own.buyer.post("/v1/api_keys", body, withKey(key));
+    assert.deepEqual([job.status, secret.status], [201, 201]);
+    await server.kill9();
+    await server.restart();
+    own.reconnect();
+    assertReplays(await own.buyer.postJob({}, { idempotencyKey: key }), job);
+    assertReplays(await own.buyer.post("/v1/api_keys", body, withKey(key)), secret);
   });
 });
