@@ -107,6 +107,23 @@ static void finished_task_is_gone(void **state)
     REFUSED_UNWRITTEN(market, task_finish(&market->call, &task), ERR_CONFLICT, "task_lost");
 }
 
+static void claims_of_a_dead_server_are_due_at_once_and_back_offs_are_not(void **state)
+{
+    struct market *market = *state;
+    add(market, TASK_SCORE);
+    struct task failed = claim(market);
+    DONE(market, task_fail(&market->call, &failed, "score_postponed"));
+    add(market, TASK_SCORE);
+    struct task lost = claim(market);
+    int64_t     count = 0;
+    DONE(market, task_release_claimed(&market->call, &count));
+    assert_int_equal(count, 1);
+    struct task again = claim(market);
+    assert_true(id_eq(&again.id, &lost.id));
+    assert_int_equal(again.claims_count, lost.claims_count + 1); /* the dead one's is void */
+    assert_nothing_due(market);
+}
+
 static void runner_whose_lease_ended_may_finish_while_nobody_claimed_it(void **state)
 {
     struct market *market = *state;
@@ -181,6 +198,7 @@ int main(void)
         task_test(claimed_task_is_nobody_elses_until_its_lease_ends),
         task_test(claim_takes_the_oldest_due_of_its_kind),
         task_test(finished_task_is_gone),
+        task_test(claims_of_a_dead_server_are_due_at_once_and_back_offs_are_not),
         task_test(runner_whose_lease_ended_may_finish_while_nobody_claimed_it),
         task_test(finish_and_fail_of_a_loser_are_task_lost),
         task_test(back_off_doubles_from_two_seconds_to_ten_minutes),
