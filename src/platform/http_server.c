@@ -110,6 +110,9 @@ static size_t unescape_nothing(void *context, struct MHD_Connection *mhd, char *
     return strlen(text);
 }
 
+/* GnuTLS's own choice, without the versions that RFC 8996 has retired. */
+static const char tls_priorities[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1";
+
 static struct MHD_Daemon *library_start(struct http_server               *server,
                                         const struct http_server_options *options, int fd)
 {
@@ -128,7 +131,7 @@ static struct MHD_Daemon *library_start(struct http_server               *server
         { MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_exchange_completed, server },
         { MHD_OPTION_END, 0, NULL },
     };
-    struct MHD_OptionItem sometimes[4] = { 0 };
+    struct MHD_OptionItem sometimes[5] = { 0 };
     size_t                count = 0;
     if (options->threads_count > 1)
         sometimes[count++] =
@@ -138,6 +141,8 @@ static struct MHD_Daemon *library_start(struct http_server               *server
             (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0, server->tls_cert };
         sometimes[count++] =
             (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_KEY, 0, server->tls_key };
+        sometimes[count++] =
+            (struct MHD_OptionItem){ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)tls_priorities };
     }
     sometimes[count] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
 

@@ -2,6 +2,7 @@
 
 #include "base/num.h"
 #include "base/time_text.h"
+#include "platform/media_boxes.h"
 #include "platform/media_figure.h"
 #include "platform/media_record.h"
 #include "platform/media_sound.h"
@@ -348,6 +349,14 @@ static bool sound_is_truncated(const struct movie *movie)
            is_short_of(sound_ms(movie->sound), track_duration_ms(&movie->sound_track));
 }
 
+static bool is_truncated(const struct movie *movie)
+{
+    bool may_be_fragmented = movie->result->type != MEDIA_WAV && movie->result->type != MEDIA_MP3;
+    if (may_be_fragmented && boxes_end_in_fragment(movie->input.fd, movie->input.size_bytes))
+        return true;
+    return movie->video_track.stream ? video_is_truncated(movie) : sound_is_truncated(movie);
+}
+
 static void conclude(struct movie *movie)
 {
     struct media_result *result = movie->result;
@@ -364,7 +373,7 @@ static void conclude(struct movie *movie)
         record_refuse(result, "too_long");
     } else if (is_video ? !has_pictures : !has_sound) {
         record_refuse(result, "undecodable");
-    } else if (is_video ? video_is_truncated(movie) : sound_is_truncated(movie)) {
+    } else if (is_truncated(movie)) {
         record_refuse(result, "truncated");
     } else {
         result->verdict = MEDIA_DECODED;

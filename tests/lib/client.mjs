@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import http from "node:http";
+import https from "node:https";
 import { checkReply } from "./contract.mjs";
 
 const REPLY_MS_MAX = 60_000;
@@ -16,11 +17,12 @@ export const JOB = Object.freeze({
 });
 
 export class Client {
-  constructor({ base, token, hasRateLimit }) {
+  constructor({ base, token, hasRateLimit, ca }) {
     this.base = new URL(base);
     this.token = token;
     this.hasRateLimit = hasRateLimit;
-    this.agent = new http.Agent({ keepAlive: true });
+    this.scheme = this.base.protocol === "https:" ? https : http;
+    this.agent = new this.scheme.Agent({ keepAlive: true, ca });
   }
 
   close() {
@@ -57,7 +59,7 @@ export class Client {
 
   #send(method, target, payload, headers) {
     return new Promise((done, fail) => {
-      const request = http.request(
+      const request = this.scheme.request(
         { agent: this.agent, host: this.base.hostname, port: this.base.port, method, path: target, headers },
         (response) => {
           const pieces = [];

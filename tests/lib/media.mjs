@@ -2,7 +2,7 @@
 import * as zlib from "node:zlib";
 
 /* node:zlib has crc32 only since 20.15. */
-function crc32(bytes) {
+export function crc32(bytes) {
   if (zlib.crc32) return zlib.crc32(bytes);
   let crc = ~0;
   for (const byte of bytes) {

@@ -70,6 +70,16 @@ export function firstSeconds(wav, seconds) {
   return cut;
 }
 
+/* A WAV that plays another so many times over: more work to examine. */
+export function repeated(wav, times) {
+  const data = wav.indexOf("data", 12, "latin1") + 8;
+  const sound = wav.subarray(data, data + wav.readUInt32LE(data - 4));
+  const longer = Buffer.concat([wav.subarray(0, data), ...Array(times).fill(sound)]);
+  longer.writeUInt32LE(sound.length * times, data - 4);
+  longer.writeUInt32LE(longer.length - 8, 4);
+  return longer;
+}
+
 /* The same picture with a comment in it: other bytes, same look. */
 export function withComment(jpeg, text) {
   const comment = Buffer.from(text, "utf8");

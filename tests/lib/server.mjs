@@ -60,6 +60,7 @@ export class Server {
     this.logLines = [];
     this.clients = [];
     this.environment = {}; /* added to that of `serve` */
+    this.ca = undefined; /* whom clients trust when it serves HTTPS */
     this.child = null;
     this.base = null;
   }
@@ -84,7 +85,7 @@ export class Server {
     });
     createInterface({ input: child.stderr }).on("line", (line) => this.logLines.push(line));
     const first = await this.#firstLine(child);
-    const match = /^listening on (http:\/\/\S+)$/.exec(first);
+    const match = /^listening on (https?:\/\/\S+)$/.exec(first);
     assert.ok(match, `the first line on stdout is: ${first}`);
     this.base = match[1];
   }
@@ -149,7 +150,7 @@ export class Server {
 
   /* A client of this server, closed with it. token: an API key or a worker's token, or none. */
   client(token) {
-    const client = new Client({ base: this.base, token, hasRateLimit: this.hasRateLimit });
+    const client = new Client({ base: this.base, token, hasRateLimit: this.hasRateLimit, ca: this.ca });
     this.clients.push(client);
     return client;
   }
