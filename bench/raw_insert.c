@@ -96,7 +96,7 @@ static void make_organisation(struct writer *w, struct organisation *org)
     sqlite3_finalize(row);
 }
 
-static void make_store(struct writer *w, const char *schema, int count)
+static void make_store(struct writer *w, const char *schema, long count)
 {
     bench_exec_file(w->db, schema);
     bench_exec(w->db, "BEGIN IMMEDIATE");
@@ -163,7 +163,7 @@ static void insert_job(struct writer *w, struct organisation *org)
 int main(int argc, char **argv)
 {
     if (argc != 5) bench_die("usage", "raw_insert STORE SCHEMA ORGANISATIONS SECONDS");
-    int           count = (int)strtol(argv[3], NULL, 10);
+    long          count = strtol(argv[3], NULL, 10);
     double        seconds_max = strtod(argv[4], NULL);
     struct writer w = { .now_ms = bench_now_ms() };
     if (count < 1 || count > ORGANISATIONS_MAX) bench_die("usage", "1 to 1000 organisations");
