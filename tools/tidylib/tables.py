@@ -164,7 +164,7 @@ FILE_BYTES_MAX = 1 << 20
 PUBLIC_HOSTS = [".".join(parts) for parts in [
     ("deb", "debian", "org"), ("security", "debian", "org"), ("archive", "ubuntu", "com"),
     ("security", "ubuntu", "com"), ("registry", "npmjs", "org")]]
-MACHINE_PATHS = r"(?<![\w.])(?:/home/\w|/Users/\w|/root/\w|/work/\w)"
+MACHINE_PATHS = r"(?<![\w.])/(?:%s)/\w" % "|".join(["home", "Users", "root", "work"])
 # The project speaks of itself alone.
 PROVENANCE = (r"\b(?:ai[- ](?:generated|written|assisted)|llm[- ]generated|coding (?:agent|assistant)"
               r"|sub-?agents?|as an ai|(?:written|generated|made) (?:by|with) (?:an? )?"
