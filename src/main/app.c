@@ -77,7 +77,9 @@ static void fit_to_descriptors(struct config *config)
 static enum err start_store(struct app *app, struct error *error)
 {
     struct db *db;
-    enum err   e = db_open(app->store.database_url, DB_WRITE, error, &db);
+    enum err   e = store_migrate(&app->store, error);
+    if (e) return e;
+    e = db_open(app->store.database_url, DB_WRITE, error, &db);
     if (e) return e;
     app->writer = writer_start(db);
     app->readers = db_readers_open(app->store.database_url);
@@ -190,6 +192,8 @@ static enum err start_all(struct app *app, struct error *error)
     if (e) return e;
     e = start_api(app, error);
     if (e) return e;
+    e = media_zygote_await(app->zygote, error);
+    if (e) return e;
     start_runners(app);
     return start_http(app, error);
 }
@@ -199,7 +203,7 @@ enum err app_start(const struct config *config, struct error *error, struct app 
     struct app *app = calloc(1, sizeof(*app));
     CHECK(app != NULL);
     app->lock_fd = app->listen_fd = -1;
-    enum err e = store_open(&app->store, config, error);
+    enum err e = store_enter(&app->store, config, error);
     if (e) {
         free(app);
         return e;

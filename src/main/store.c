@@ -62,7 +62,7 @@ static enum err open_keyring(struct store *store, struct error *error)
                         &store->keyring);
 }
 
-static enum err migrate(struct store *store, struct error *error)
+enum err store_migrate(struct store *store, struct error *error)
 {
     struct db *db;
     enum err   e = db_open(store->database_url, DB_WRITE, error, &db);
@@ -75,14 +75,22 @@ static enum err migrate(struct store *store, struct error *error)
     return e;
 }
 
-enum err store_open(struct store *store, const struct config *config, struct error *error)
+enum err store_enter(struct store *store, const struct config *config, struct error *error)
 {
     *store = (struct store){ .config = *config };
     arena_init(&store->arena, STORE_ARENA_BYTES_MAX);
     store->database_url = database_url(config, &store->arena);
     enum err e = open_directory(store, error);
     if (e == ERR_OK) e = open_keyring(store, error);
-    if (e == ERR_OK) e = migrate(store, error);
+    if (e) store_close(store);
+    return e;
+}
+
+enum err store_open(struct store *store, const struct config *config, struct error *error)
+{
+    enum err e = store_enter(store, config, error);
+    if (e) return e;
+    e = store_migrate(store, error);
     if (e) store_close(store);
     return e;
 }

@@ -21,6 +21,11 @@ struct store {
 MUST_USE enum err store_open(struct store *store, const struct config *config, struct error *error);
 void              store_close(struct store *store);
 
+/* The same in two steps, for a server that locks the directory first. */
+MUST_USE enum err store_enter(struct store *store, const struct config *config,
+                              struct error *error);
+MUST_USE enum err store_migrate(struct store *store, struct error *error);
+
 /* Has the store been made yet? For commands that must not make one. */
 bool store_is_there(const struct config *config, struct arena *arena);
 

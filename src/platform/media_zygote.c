@@ -118,7 +118,7 @@ static bool zygote_may_start(const struct media_zygote *zygote)
     return world_monotonic_us() - oldest_us >= 1000000;
 }
 
-static enum err zygote_bring_up(struct media_zygote *zygote, struct error *error)
+static enum err zygote_spawn(struct media_zygote *zygote, struct error *error)
 {
     if (!zygote_may_start(zygote))
         return FAIL(error, ERR_UNAVAILABLE, "zygote_lost",
@@ -134,12 +134,6 @@ static enum err zygote_bring_up(struct media_zygote *zygote, struct error *error
     int                   failure = spawn_binary(theirs, &pid);
     if (failure != 0)
         return FAIL(error, ERR_UNAVAILABLE, "zygote_start", "spawn: %s", strerrordesc_np(failure));
-    fd_close(&theirs);
-    enum err e = hello_await(ours, error);
-    if (e) {
-        zygote_end(pid);
-        return e;
-    }
     zygote->socket = ours;
     ours = -1;
     zygote->generation++;
@@ -152,6 +146,19 @@ static void zygote_drop(struct media_zygote *zygote)
     fd_close(&zygote->socket);
     zygote_end(atomic_load(&zygote->pid));
     atomic_store(&zygote->pid, -1);
+}
+
+static enum err zygote_greet(struct media_zygote *zygote, struct error *error)
+{
+    enum err e = hello_await(zygote->socket, error);
+    if (e) zygote_drop(zygote);
+    return e;
+}
+
+static enum err zygote_bring_up(struct media_zygote *zygote, struct error *error)
+{
+    enum err e = zygote_spawn(zygote, error);
+    return e ? e : zygote_greet(zygote, error);
 }
 
 /* --- one call --- */
@@ -389,7 +396,7 @@ enum err media_zygote_start(struct error *error, struct media_zygote **ret_zygot
     zygote->socket = -1;
     atomic_store(&zygote->pid, -1);
     pthread_mutex_lock(&zygote->mutex);
-    enum err e = zygote_bring_up(zygote, error);
+    enum err e = zygote_spawn(zygote, error);
     pthread_mutex_unlock(&zygote->mutex);
     if (e) {
         media_zygote_stop(zygote);
@@ -397,6 +404,14 @@ enum err media_zygote_start(struct error *error, struct media_zygote **ret_zygot
     }
     *ret_zygote = zygote;
     return ERR_OK;
+}
+
+enum err media_zygote_await(struct media_zygote *zygote, struct error *error)
+{
+    pthread_mutex_lock(&zygote->mutex);
+    enum err e = zygote_greet(zygote, error);
+    pthread_mutex_unlock(&zygote->mutex);
+    return e;
 }
 
 int media_zygote_pid(const struct media_zygote *zygote)

@@ -8,10 +8,15 @@
 
 struct media_zygote;
 
-/* Start "/proc/self/exe media-zygote" with a clean environment and only its socket and stdio, and
- * have it try out the sandbox. ERR_UNAVAILABLE "zygote_start": the detail names the layer that this
- * system refuses, if it is that. */
+/* Start "/proc/self/exe media-zygote" with a clean environment and only its socket and stdio. It
+ * gets ready by itself, which takes longer than most of a server's start.
+ * ERR_UNAVAILABLE "zygote_start". */
 MUST_USE enum err media_zygote_start(struct error *error, struct media_zygote **ret_zygote);
+
+/* Wait until the zygote has loaded and has tried out the sandbox: before the first file.
+ * ERR_UNAVAILABLE "zygote_start": the detail names the layer that this system refuses, if it is
+ * that. */
+MUST_USE enum err media_zygote_await(struct media_zygote *zygote, struct error *error);
 
 /* Examine one file. fd stays the caller's (read-only). Blocks until the child's record is in, or
  * its wall limit has passed; several threads may ask at once, each gets its own child. A zygote

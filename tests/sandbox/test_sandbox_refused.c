@@ -28,7 +28,8 @@ static int start_where_refused(const int *syscalls, size_t count, const char *de
         if (seccomp_load(filter) != 0) _exit(EXIT_NO_FILTER);
         struct error         error = { 0 };
         struct media_zygote *zygote;
-        if (media_zygote_start(&error, &zygote) == ERR_OK) _exit(EXIT_STARTED);
+        if (!media_zygote_start(&error, &zygote) && !media_zygote_await(zygote, &error))
+            _exit(EXIT_STARTED);
         bool is_named = error.code == ERR_UNAVAILABLE && strcmp(error.slug, "zygote_start") == 0 &&
                         strstr(error.detail, detail) != NULL;
         _exit(is_named ? EXIT_AS_MEANT : EXIT_OTHER_ERROR);

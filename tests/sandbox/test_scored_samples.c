@@ -183,7 +183,7 @@ static int zygote_begin(void **state)
 {
     struct error error = { 0 };
     (void)state;
-    return media_zygote_start(&error, &zygote) == ERR_OK ? 0 : -1;
+    return media_zygote_start(&error, &zygote) || media_zygote_await(zygote, &error) ? -1 : 0;
 }
 
 static int zygote_finish(void **state)

@@ -207,7 +207,8 @@ static int setup(void **state)
 {
     struct error         error = { 0 };
     struct media_zygote *zygote;
-    if (media_zygote_start(&error, &zygote) != ERR_OK) fail_msg("%s: %s", error.slug, error.detail);
+    if (media_zygote_start(&error, &zygote) || media_zygote_await(zygote, &error))
+        fail_msg("%s: %s", error.slug, error.detail);
     *state = zygote;
     return 0;
 }
@@ -379,7 +380,7 @@ static int doomed_server(void)
     struct error         error = { 0 };
     struct media_zygote *zygote;
     struct media_result  result;
-    if (media_zygote_start(&error, &zygote) != ERR_OK) return 1;
+    if (media_zygote_start(&error, &zygote) || media_zygote_await(zygote, &error)) return 1;
     int pid = media_zygote_pid(zygote);
     if (write(STDOUT_FILENO, &pid, sizeof(pid)) != sizeof(pid)) return 1;
     return (int)examine(zygote, wav_file(LONG_BYTES, false), LONG_BYTES, &ample, &error, &result);

@@ -197,6 +197,7 @@ static void misdeed_is_an_error_and_the_next_call_works(void **state)
     memset(&result, 0x33, sizeof(result));
     untouched = result;
     assert_int_equal(media_zygote_start(&error, &zygote), ERR_OK);
+    assert_int_equal(media_zygote_await(zygote, &error), ERR_OK);
     assert_int_equal(ask_for(zygote, row->misdeed, &error, &result), ERR_UNAVAILABLE);
     assert_string_equal(error.slug, row->slug);
     if (!strstr(error.detail, row->detail)) fail_msg("%s", error.detail);
