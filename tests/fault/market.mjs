@@ -21,6 +21,7 @@ const LEFT_OPEN_SHARE = 0.3;
 
 export const SETTINGS = Object.freeze({
   "rate-limit-per-minute": 0,
+  "auth-failures-per-minute": 0,
   "worker-reservations-max": 10_000,
   "worker-submissions-per-day": 0,
   "media-cpu-seconds": 5,
