@@ -17,7 +17,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { IO_THREADS = 6, DESCRIPTORS_RESERVED = 256 };
+enum {
+    IO_THREADS = 6,
+    DESCRIPTORS_RESERVED = 256,
+    PLACE_WAIT_MS = 1000,
+    PLACE_LOOK_MS = 10,
+};
 
 /* In the order they are started; app_stop goes backwards. A NULL was not started. */
 struct app {
@@ -43,7 +48,7 @@ static enum err lock_directory(struct app *app, struct error *error)
 {
     struct str path =
         str_format(&app->store.arena, "%.*s/lock", STR_ARG(app->store.config.data_dir));
-    app->lock_fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (app->lock_fd < 0) app->lock_fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (app->lock_fd < 0) return disk_fail(error, "open", path.data);
     if (flock(app->lock_fd, LOCK_EX | LOCK_NB) != 0)
         return FAIL(error, ERR_CONFLICT, "data_dir_in_use", "another server uses %.*s",
@@ -159,6 +164,19 @@ static enum err listen_first(struct app *app, struct error *error)
     return ERR_OK;
 }
 
+/* A server that was killed while it started a process leaves that one with its lock and socket until
+ * the new program runs: wait that moment out. */
+static enum err take_place(struct app *app, struct error *error)
+{
+    for (int waited_ms = 0;; waited_ms += PLACE_LOOK_MS) {
+        error_clear(error);
+        enum err e = lock_directory(app, error);
+        if (e == ERR_OK) e = listen_first(app, error);
+        if (e == ERR_OK || waited_ms >= PLACE_WAIT_MS) return e;
+        usleep(PLACE_LOOK_MS * 1000);
+    }
+}
+
 static enum err start_http(struct app *app, struct error *error)
 {
     const struct config       *config = &app->store.config;
@@ -181,10 +199,8 @@ static enum err start_http(struct app *app, struct error *error)
 
 static enum err start_all(struct app *app, struct error *error)
 {
-    enum err e = lock_directory(app, error);
-    if (e) return e;
     fit_to_descriptors(&app->store.config);
-    e = listen_first(app, error);
+    enum err e = take_place(app, error);
     if (e) return e;
     e = media_zygote_start(error, &app->zygote);
     if (e) return e;

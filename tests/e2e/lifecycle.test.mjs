@@ -1,8 +1,9 @@
 /* A server's life: starting, stopping, being killed, and what must have survived each time. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, readlinkSync, statSync } from "node:fs";
 import { readFile, rename, rm, stat } from "node:fs/promises";
 import http from "node:http";
 import { tmpdir } from "node:os";
@@ -24,6 +25,17 @@ const isGone = (pid) => {
     return true;
   }
 };
+
+function openFilesOf(pid) {
+  const folder = `/proc/${pid}/fd`;
+  return readdirSync(folder).map((fd) => {
+    try {
+      return readlinkSync(join(folder, fd));
+    } catch {
+      return null; /* closed meanwhile */
+    }
+  });
+}
 
 /* How many bytes each file that is on its way in has on the disk. */
 function partsOnDisk(dataDir) {
@@ -48,6 +60,19 @@ describe("a data directory", () => {
   it("serves one server at a time", async () => {
     await assertWillNotStart(market.server.dataDir, /data_dir_in_use/);
     assert.equal((await market.buyer.get("/v1/jobs")).status, 200, "the first serves on");
+  });
+
+  it("whose lock is let go while a server waits for it is served by that one", async () => {
+    const { server } = market;
+    await server.halt();
+    const lock = join(server.dataDir, "lock");
+    const holder = spawn("flock", [lock, "sh", "-c", "echo held; read line"], { stdio: ["pipe", "pipe", "inherit"] });
+    await once(holder.stdout, "data");
+    const launched = server.launch();
+    await until("a server has the lock open", () => openFilesOf(server.child.pid).includes(lock));
+    holder.stdin.end("go\n");
+    await launched;
+    assert.equal((await market.buyer.get("/v1/jobs")).status, 200);
   });
 
   it("with a past does not start without its key, and is whole when that is back", async () => {
