@@ -164,8 +164,8 @@ static enum err listen_first(struct app *app, struct error *error)
     return ERR_OK;
 }
 
-/* A server that was killed while it started a process leaves that one with its lock and socket until
- * the new program runs: wait that moment out. */
+/* A server that was killed while it started a process leaves that one with its lock and socket
+ * until the new program runs: wait that moment out. */
 static enum err take_place(struct app *app, struct error *error)
 {
     for (int waited_ms = 0;; waited_ms += PLACE_LOOK_MS) {

@@ -18,7 +18,12 @@
 #include "base/error.h"
 #include "base/id.h"
 
-enum { DB_PARAMETERS_MAX = 64, DB_STATEMENTS_MAX = 512, DB_BUSY_MS_MAX = 5000 };
+enum {
+    DB_PARAMETERS_MAX = 64,
+    DB_STATEMENTS_MAX = 512,
+    DB_BUSY_MS_MAX = 5000,
+    DB_RESTART_MS_MAX = 50,
+};
 
 struct db;
 struct stmt;
@@ -113,8 +118,10 @@ MUST_USE enum err db_script(struct db *db, const char *script, struct error *err
 int64_t db_wal_bytes(const struct db *db);
 
 enum db_checkpoint { DB_CHECKPOINT_PASSIVE, DB_CHECKPOINT_RESTART, DB_CHECKPOINT_TRUNCATE };
-/* Copy the log back. PASSIVE waits for nobody; RESTART waits (ERR_BUSY after DB_BUSY_MS_MAX) until
- * no reader needs the log, so that it begins anew; TRUNCATE also gives its bytes back. */
+/* Copy the log back. PASSIVE waits for nobody; RESTART waits (ERR_BUSY after DB_RESTART_MS_MAX)
+ * until no reader needs the log, so that it begins anew: readers of a server are done in far less,
+ * and for another (an audit) its writes shall not wait. TRUNCATE waits DB_BUSY_MS_MAX and also
+ * gives the log's bytes back. */
 MUST_USE enum err db_checkpoint(struct db *db, enum db_checkpoint kind, struct error *error);
 
 /* Changes whenever another connection, also of another process, committed. 0 = failed. */

@@ -419,8 +419,10 @@ static enum err sqlite_checkpoint(struct db *db, enum db_checkpoint kind, struct
         [DB_CHECKPOINT_TRUNCATE] = SQLITE_CHECKPOINT_TRUNCATE,
     };
     int frames_count = -1, frames_done = -1;
+    if (kind == DB_CHECKPOINT_RESTART) sqlite3_busy_timeout(handle_of(db), DB_RESTART_MS_MAX);
     int rc =
         sqlite3_wal_checkpoint_v2(handle_of(db), NULL, modes[kind], &frames_count, &frames_done);
+    sqlite3_busy_timeout(handle_of(db), DB_BUSY_MS_MAX);
     if (rc) return failure(handle_of(db), rc, error);
     struct sqlite_db *sqlite = (struct sqlite_db *)db;
     /* A passive one copies, and leaves it to the next commit to begin the log anew. */
