@@ -410,10 +410,17 @@ export class Market {
     assert.ok(!wasDone || !upload.isClosed, "an answered PUT was lost");
   }
 
+  /* Nothing is taken any more only for a job that takes nothing any more. */
+  async #checkIsClosed(jobId) {
+    const { json } = await this.buyer.get(`/v1/jobs/${jobId}`);
+    assert.ok(["cancelled", "completed"].includes(json.status), `an upload was refused for ${jobId}, which is ${json.status}`);
+  }
+
   async #checkOffset(upload) {
     const reply = await upload.worker.client.request("HEAD", upload.location, { headers: TUS });
-    if (reply.status === 410 && !upload.isDone) {
-      upload.isClosed = true; /* its job was cancelled meanwhile */
+    if ([409, 410].includes(reply.status) && !upload.isDone) {
+      await this.#checkIsClosed(upload.reservation.job_id);
+      upload.isClosed = true;
       return;
     }
     assert.equal(reply.status, 200, `an answered upload is not there: ${reply.status}`);
