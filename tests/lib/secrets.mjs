@@ -9,6 +9,7 @@ const SIGNATURE = /[?&]signature=([0-9A-Za-z_-]{43})/g;
 const RUN = /[0-9A-Za-z_-]{32,}/g;
 const HEAD_CHARS = 32; /* of a secret's random part: what it is found by */
 const PASSWORD_CHARS_MIN = 10;
+const HASHED = "$argon2id$";
 const WITH_PASSWORD = /^\/worker\/v1\/(join|sessions)\b/;
 
 export class Secrets {
@@ -24,8 +25,10 @@ export class Secrets {
     this.#heads.set(random.slice(0, HEAD_CHARS), what);
   }
 
+  /* Not one that is how a stored hash begins. */
   addPassword(password) {
-    if (typeof password === "string" && password.length >= PASSWORD_CHARS_MIN) this.#passwords.add(password);
+    if (typeof password !== "string" || password.length < PASSWORD_CHARS_MIN) return;
+    if (!password.startsWith(HASHED)) this.#passwords.add(password);
   }
 
   addServerKey(dataDir) {
