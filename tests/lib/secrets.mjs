@@ -25,9 +25,9 @@ export class Secrets {
     this.#heads.set(random.slice(0, HEAD_CHARS), what);
   }
 
-  /* Not one that is how a stored hash begins. */
+  /* Not blanks, and not how a stored hash begins. */
   addPassword(password) {
-    if (typeof password !== "string" || password.length < PASSWORD_CHARS_MIN) return;
+    if (typeof password !== "string" || password.trim().length < PASSWORD_CHARS_MIN) return;
     if (!password.startsWith(HASHED)) this.#passwords.add(password);
   }
 
