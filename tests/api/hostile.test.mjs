@@ -38,7 +38,12 @@ before(async () => {
   await bystander.createJob();
   held = await worker.accept((await buyer.createJob({ files_needed: 1000, price_per_file_cents: 1 })).id);
 });
-after(() => server?.stop());
+/* Whatever came in, each line of the log is one event. */
+after(async () => {
+  await server?.halt();
+  for (const line of server?.logLines ?? []) assert.match(JSON.parse(line).event, /^[a-z_]+$/);
+  await server?.stop();
+});
 
 const clientFor = (one) => ({ key: buyer, worker, null: server.client() })[one.credential];
 

@@ -77,6 +77,24 @@ describe("a test ends in failure", () => {
     assertStopFails((server) => writeFileSync(join(server.dataDir, "copy"), readFileSync(join(server.dataDir, "server.key"))), /holds the server key/));
 });
 
+describe("a secret that a client puts where an id belongs", () => {
+  it("is not kept in the log", async () => {
+    const market = await openMarket();
+    const { org, worker, server } = market;
+    try {
+      for (const secret of [org.live_key, org.test_key, worker.token])
+        for (const path of [`/v1/jobs/${secret}`, `/v1/api_keys/${secret}/rotate`, `/worker/v1/uploads/${secret}`, `/files/${secret}`, `/${secret}`, `/v1/jobs/x${secret}`])
+          for (const method of ["GET", "POST", "DELETE"]) await market.buyer.request(method, path, { isChecked: false });
+      await server.halt();
+      server.assertSecretsKept();
+      const paths = server.logLines.map((line) => JSON.parse(line).path).filter(Boolean);
+      assert.ok(paths.some((path) => path.startsWith("/v1/api_keys/fh_")), "what was asked can still be told");
+    } finally {
+      await market.stop();
+    }
+  });
+});
+
 describe("a whole job", () => {
   it("has its secrets remembered: keys, tokens, invites, sessions, passwords, links", async () => {
     const market = await openMarket();
