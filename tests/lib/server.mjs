@@ -74,6 +74,7 @@ export class Server {
 
   async launch() {
     assert.equal(this.child, null, "already running");
+    this.#searchOutput();
     const listen = this.base ? new URL(this.base).host : "127.0.0.1:0";
     const child = spawn(
       binaryPath(),
@@ -86,6 +87,7 @@ export class Server {
       running.delete(child);
       return { code, signal };
     });
+    this.closed = once(child, "close"); /* and nobody can write for it any more */
     createInterface({ input: child.stderr }).on("line", (line) => {
       this.logLines.push(line);
       this.unread.push(line);
@@ -180,7 +182,7 @@ export class Server {
       timer = setTimeout(() => fail(new Error(`the server did not end after ${signal}`)), STOP_MS_MAX);
     });
     try {
-      return await Promise.race([this.exited, late]);
+      await Promise.race([this.closed, late]);
     } catch (e) {
       this.child.kill("SIGKILL");
       throw e;
@@ -188,6 +190,8 @@ export class Server {
       clearTimeout(timer);
       this.child = null;
     }
+    this.#searchOutput();
+    return this.exited;
   }
 
   /* End it as an operator would: it must exit 0. */
@@ -208,9 +212,13 @@ export class Server {
     await this.launch();
   }
 
-  /* Nothing that the server wrote since the last look has a secret in it. */
-  assertSecretsKept() {
+  #searchOutput() {
     this.secrets.assertAbsentFromLines(this.unread.splice(0));
+  }
+
+  /* Nothing that the server wrote has a secret in it. */
+  assertSecretsKept() {
+    this.#searchOutput();
     this.secrets.assertAbsentFromFolder(this.dataDir);
   }
 
