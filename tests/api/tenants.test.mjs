@@ -171,3 +171,28 @@ describe("a listing", () => {
     });
   }
 });
+
+/* Last: it ends what the tests above ask for. */
+describe("another's object that has ended", () => {
+  before(async () => {
+    const { victim, worker } = clients;
+    const ended = await worker.request("DELETE", `/worker/v1/uploads/${ids.upload_id}`, { headers: { "tus-resumable": "1.0.0" } });
+    assert.equal(ended.status, 204, ended.text);
+    assert.equal((await worker.delete(`/worker/v1/reservations/${ids.reservation_id}`)).status, 204);
+    assert.equal((await victim.post(`/v1/jobs/${ids.job_id}/cancel`)).status, 200);
+    assert.equal((await victim.post(`/v1/api_keys/${ids.key_id}/revoke`)).status, 204);
+  });
+
+  it("is told apart by its owner", async () => {
+    const offset = await clients.worker.request("HEAD", `/worker/v1/uploads/${ids.upload_id}`, { headers: { "tus-resumable": "1.0.0" } });
+    assert.equal(offset.status, 410);
+    assert.equal((await clients.victim.post(`/v1/jobs/${ids.job_id}/cancel`)).status, 409);
+    assert.equal((await clients.victim.post(`/v1/api_keys/${ids.key_id}/rotate`)).status, 409);
+  });
+
+  for (const one of withIds.filter(({ operationId }) => !SHARED.includes(operationId)))
+    it(`is absent as ever: ${one.operationId}`, async () => {
+      const strangers = one.credential === "key" ? [clients.other, clients.otherTest, clients.victimTest] : [clients.otherWorker];
+      for (const client of strangers) await assertAbsent(client, one, ids);
+    });
+});
