@@ -213,6 +213,27 @@ describe("a number at the ends of what a machine can count", () => {
   });
 });
 
+describe("the test clock", () => {
+  it("stops before the last year that can be written, and the server lives on", async () => {
+    const own = await start({ "rate-limit-per-minute": 0 });
+    try {
+      const advance = () => own.client().request("POST", "/test/clock/advance", { body: { seconds: 1_000_000_000 } });
+      let reply = await advance();
+      for (let i = 0; i < 400 && reply.status === 200; i++) reply = await advance();
+      assert.equal(reply.status, 422, reply.text);
+      assert.deepEqual(reply.json.error.details.map(({ field, code }) => [field, code]), [["seconds", "maximum"]]);
+      for (const isRestarted of [false, true]) {
+        if (isRestarted) await own.restart();
+        /* Its credit has an end, a year later. */
+        const job = await own.client((await own.createOrg({ credits: 100 })).live_key).createJob({ files_needed: 1 });
+        assert.match(job.created_at, /^9[0-9]{3}-/);
+      }
+    } finally {
+      await own.stop();
+    }
+  });
+});
+
 describe("money at its limit", () => {
   const balanceText = async (client) => (await client.get("/v1/billing/credits")).text;
 
