@@ -40,8 +40,7 @@ struct demo {
     const char         *files[DEMO_FILES_MAX];
 };
 
-/* --- accounts -----------------------------------------------------------------------------------
- */
+/* --- accounts --- */
 
 static enum err make_key(struct call *call, struct demo *demo, enum environment environment,
                          struct str *ret_secret)
@@ -82,8 +81,7 @@ static enum err make_accounts(struct call *call, void *argument)
     return ERR_OK;
 }
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --- */
 
 /* One request as the buyer or the worker; a status of 400 and up is an error here. *ret_body may be
  * NULL. */
@@ -133,8 +131,7 @@ static enum err post(struct demo *demo, struct str secret, struct str path, stru
     return send(demo, secret, &request, ret_body);
 }
 
-/* --- the job ------------------------------------------------------------------------------------
- */
+/* --- the job --- */
 
 static void print_money(const char *label, int64_t cents)
 {
@@ -323,8 +320,7 @@ static void print_next(struct demo *demo)
     fflush(stdout);
 }
 
-/* --- the command --------------------------------------------------------------------------------
- */
+/* --- the command --- */
 
 static enum err split_files(struct demo *demo, struct str text)
 {

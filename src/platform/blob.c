@@ -71,8 +71,7 @@ static void name_check(struct str name, char text[BLOB_NAME_BYTES_MAX])
     CHECK(blob_name_copy(name, text));
 }
 
-/* --- parts --------------------------------------------------------------------------------------
- */
+/* --- parts --- */
 
 enum err blob_part_open(const struct blob_store *store, struct str name, struct error *error,
                         int *ret_fd)
@@ -136,8 +135,7 @@ enum err blob_part_finish(const struct blob_store *store, struct str part_name,
     return ERR_OK;
 }
 
-/* --- blobs --------------------------------------------------------------------------------------
- */
+/* --- blobs --- */
 
 enum err blob_open(const struct blob_store *store, struct str name, struct error *error,
                    int *ret_fd, int64_t *ret_size_bytes)
@@ -182,8 +180,7 @@ enum err blob_hash(const struct blob_store *store, struct str name, struct arena
     return ERR_OK;
 }
 
-/* --- sweeping -----------------------------------------------------------------------------------
- */
+/* --- sweeping --- */
 
 static bool is_older(int folder_fd, const char *name, int64_t older_than_ms)
 {

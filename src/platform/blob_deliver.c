@@ -22,8 +22,7 @@ struct delivery {
     char                        name[BLOB_NAME_BYTES_MAX];
 };
 
-/* --- the folder ---------------------------------------------------------------------------------
- */
+/* --- the folder --- */
 
 /* Open folder/under, made durable when it is new. */
 static enum err step_into(struct delivery *d, int under_fd, struct str name, int *ret_fd)
@@ -53,8 +52,7 @@ static enum err open_folder(const struct blob_store *store, struct delivery *d)
     return step_into(d, fd, job, &d->folder_fd);
 }
 
-/* --- the file -----------------------------------------------------------------------------------
- */
+/* --- the file --- */
 
 static enum err copy_by_hand(struct delivery *d, int from_fd, int to_fd)
 {
@@ -106,8 +104,7 @@ static enum err place_file(const struct blob_store *store, struct delivery *d)
     return e;
 }
 
-/* --- the manifest -------------------------------------------------------------------------------
- */
+/* --- the manifest --- */
 
 /* Read it a block at a time: does a whole line contain the id, and where does the last whole line
  * end? Lines are far shorter than a block, so a first delivery need only look at the last one; else

@@ -40,7 +40,7 @@ MUST_USE enum err db_open(const char *url, enum db_mode mode, struct error *erro
                           struct db **ret_db);
 void              db_close(struct db *db); /* NULL is fine */
 
-/* --- statements ---------------------------------------------------------------------------- */
+/* --- statements --- */
 
 /* sql must be a string literal: its address is the cache key, and other text at the same address
  * later is a broken invariant, as are more than DB_STATEMENTS_MAX of them. Never NULL: a text that
@@ -86,7 +86,7 @@ MUST_USE enum err stmt_end(struct stmt *stmt, struct error *error);
  * itself, without those of triggers and cascades. */
 MUST_USE enum err stmt_run(struct stmt *stmt, struct error *error, int64_t *ret_changes);
 
-/* --- transactions -------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 /* DB_WRITE: takes the write lock at once (BEGIN IMMEDIATE). DB_READ: one snapshot, as of the first
  * statement. What stmt_end answers; nothing is open then. Ends with db_commit or db_rollback, also
@@ -107,7 +107,7 @@ void db_rollback_to_savepoint(struct db *db);
 /* Is a transaction open? False after an error that ended it as a whole. */
 bool db_in_transaction(const struct db *db);
 
-/* --- upkeep -------------------------------------------------------------------------------- */
+/* --- upkeep --- */
 
 /* Run a whole script of several statements (migrations and tests only); fails as stmt_end says.
  * The statements before the failing one have run. */

@@ -30,7 +30,7 @@ struct migration_set {
     int              count;
 };
 
-/* --- the set ------------------------------------------------------------------------------- */
+/* --- the set --- */
 
 /* NNNN_name.sql or NNNN_name.variant.sql. */
 static bool migration_parse(const struct embedded_file *file, struct migration *ret_migration)
@@ -94,7 +94,7 @@ static enum err set_build(const struct embedded_file *files, const struct db *db
     return ERR_OK;
 }
 
-/* --- what has run -------------------------------------------------------------------------- */
+/* --- what has run --- */
 
 static enum err set_mark(struct migration_set *set, int64_t version, int64_t checksum,
                          struct error *error)
@@ -155,7 +155,7 @@ static enum err set_compare(struct migration_set *set, struct db *db, struct err
     return set_first_due(set, error, ret_due);
 }
 
-/* --- running ------------------------------------------------------------------------------- */
+/* --- running --- */
 
 static enum err migration_record(struct db *db, const struct migration *migration, int64_t now_ms,
                                  struct error *error)

@@ -38,7 +38,7 @@ static struct sqlite_statement *statement_of(struct stmt *stmt)
     return (struct sqlite_statement *)stmt;
 }
 
-/* --- what went wrong ----------------------------------------------------------------------- */
+/* --- what went wrong --- */
 
 struct failure_kind {
     int         primary;
@@ -88,7 +88,7 @@ static void statement_failure(struct stmt *stmt, int rc)
               stmt->sql);
 }
 
-/* --- opening ------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 
@@ -254,7 +254,7 @@ static enum err sqlite_open(const char *address, enum db_mode mode, struct error
     return ERR_OK;
 }
 
-/* --- statements ---------------------------------------------------------------------------- */
+/* --- statements --- */
 
 /* Map $1…$n; false when the text names its parameters in another way or leaves one out. */
 static bool prepare_parameters(struct sqlite_statement *statement)
@@ -370,7 +370,7 @@ static void sqlite_finalise(struct stmt *stmt)
     sqlite3_finalize(statement_of(stmt)->handle);
 }
 
-/* --- transactions and upkeep --------------------------------------------------------------- */
+/* --- transactions and upkeep --- */
 
 static bool sqlite_in_transaction(const struct db *db)
 {

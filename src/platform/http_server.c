@@ -14,7 +14,7 @@
 
 enum { ADDRESS_BYTES_MAX = INET6_ADDRSTRLEN, PEM_BYTES_MAX = 256 << 10 };
 
-/* --- listening ----------------------------------------------------------------------------- */
+/* --- listening --- */
 
 struct listen_address {
     int       family;
@@ -86,7 +86,7 @@ int http_listen_port(int listen_fd)
     return ntohs(address.any.sa_family == AF_INET ? address.in4.sin_port : address.in6.sin6_port);
 }
 
-/* --- the library --------------------------------------------------------------------------- */
+/* --- the library --- */
 
 /* What the library has to say is about single clients: of interest only to whoever looks close. */
 PRINTF_LIKE(2, 0) static void library_log(void *context, const char *format, va_list arguments)
@@ -152,7 +152,7 @@ static struct MHD_Daemon *library_start(struct http_server               *server
                             always, MHD_OPTION_ARRAY, sometimes, MHD_OPTION_END);
 }
 
-/* --- TLS ----------------------------------------------------------------------------------- */
+/* --- TLS --- */
 
 static void fd_close(const int *fd)
 {
@@ -188,7 +188,7 @@ static enum err tls_open(struct http_server *server, const struct http_server_op
     return ERR_OK;
 }
 
-/* --- start and stop ------------------------------------------------------------------------ */
+/* --- start and stop --- */
 
 static void server_free(struct http_server *server)
 {

@@ -190,8 +190,7 @@ static void the_hash_is_of_the_bytes_on_disk(void **state)
                      ERR_NOT_FOUND);
 }
 
-/* --- delivering --------------------------------------------------------------------------------
- */
+/* --- delivering --- */
 
 #define FOLDER "delivered/org_1/job_1/"
 
@@ -319,8 +318,7 @@ static void a_delivery_without_its_blob_fails_and_leaves_no_line(void **state)
     assert_null(text_of(scene, FOLDER "manifest.jsonl").data);
 }
 
-/* --- sweeping ----------------------------------------------------------------------------------
- */
+/* --- sweeping --- */
 
 static void make_old(struct scene *scene, const char *name)
 {

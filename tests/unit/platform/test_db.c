@@ -79,7 +79,7 @@ static void expect_abort(void (*fn)(const struct scratch *scratch), const struct
     assert_int_equal(WTERMSIG(status), SIGABRT);
 }
 
-/* --- opening ------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static void open_knows_sqlite_only(void **state)
 {
@@ -213,7 +213,7 @@ static void reader_cannot_write(void **state)
     db_close(writer);
 }
 
-/* --- statements ---------------------------------------------------------------------------- */
+/* --- statements --- */
 
 static void values_come_back_as_bound(void **state)
 {
@@ -458,7 +458,7 @@ static void changes_count_the_statement_alone(void **state)
     db_close(db);
 }
 
-/* --- what a failure is --------------------------------------------------------------------- */
+/* --- what a failure is --- */
 
 static void constraints_are_conflicts(void **state)
 {
@@ -586,7 +586,7 @@ static void read_in_a_lost_transaction_is_cut_short(void **state)
     db_close(db);
 }
 
-/* --- transactions -------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 static void savepoint_undoes_only_itself(void **state)
 {
@@ -694,7 +694,7 @@ static void broken_rules_abort(void **state)
     expect_abort(query_built_text, *state);
 }
 
-/* --- upkeep -------------------------------------------------------------------------------- */
+/* --- upkeep --- */
 
 static void log_grows_until_it_is_checkpointed(void **state)
 {

@@ -24,7 +24,7 @@ static const char *path_in(const struct scratch *scratch, const char *name)
     return path_text;
 }
 
-/* --- writing ------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 enum { STREAM_BYTES = 8 << 20 };
 
@@ -154,7 +154,7 @@ static void fd_close_closes_once_and_only_what_is_open(void **state)
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
-/* --- what a failure is called -------------------------------------------------------------- */
+/* --- what a failure is called --- */
 
 static void full_disk_has_a_name_of_its_own(void **state)
 {
@@ -175,7 +175,7 @@ static void full_disk_has_a_name_of_its_own(void **state)
     assert_string_equal(error.slug, "disk_io");
 }
 
-/* --- directories --------------------------------------------------------------------------- */
+/* --- directories --- */
 
 static void assert_makes(const char *path)
 {

@@ -96,7 +96,7 @@ static void unreadable_certificate_is_an_error(void **state)
     assert_null(server);
 }
 
-/* --- the drain ------------------------------------------------------------------------------- */
+/* --- the drain --- */
 
 struct stopping {
     pthread_t thread;
@@ -252,8 +252,7 @@ static void stopped_server_is_not_listening(void **state)
     close(fd);
 }
 
-/* --- out of descriptors ------------------------------------------------------------------------
- */
+/* --- out of descriptors --- */
 
 static void server_recovers_from_running_out_of_descriptors(void **state)
 {
