@@ -130,11 +130,6 @@ void bind_int(struct stmt *stmt, int number, int64_t value)
     bind_value(stmt, number, (struct db_value){ .kind = DB_VALUE_INT, .integer = value });
 }
 
-void bind_real(struct stmt *stmt, int number, double value)
-{
-    bind_value(stmt, number, (struct db_value){ .kind = DB_VALUE_REAL, .real = value });
-}
-
 void bind_null(struct stmt *stmt, int number)
 {
     bind_value(stmt, number, (struct db_value){ .kind = DB_VALUE_NULL });
@@ -242,11 +237,6 @@ static struct db_value column_value(struct stmt *stmt, int column, enum db_value
 int64_t column_int(struct stmt *stmt, int column)
 {
     return column_value(stmt, column, DB_VALUE_INT).integer;
-}
-
-double column_real(struct stmt *stmt, int column)
-{
-    return column_value(stmt, column, DB_VALUE_REAL).real;
 }
 
 struct str column_text(struct stmt *stmt, int column, struct arena *arena)
@@ -370,9 +360,4 @@ int64_t db_wal_bytes(const struct db *db)
 enum err db_checkpoint(struct db *db, enum db_checkpoint kind, struct error *error)
 {
     return db->driver->checkpoint(db, kind, error);
-}
-
-int64_t db_data_version(struct db *db, struct error *error)
-{
-    return db->driver->data_version(db, error);
 }

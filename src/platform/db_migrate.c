@@ -234,24 +234,7 @@ enum err db_migrate_files(struct db *db, const struct embedded_file *files, int6
     return ERR_OK;
 }
 
-enum err db_migrated_files(struct db *db, const struct embedded_file *files, struct error *error,
-                           bool *ret_is_current)
-{
-    struct migration_set set;
-    int                  due;
-    enum err             e = set_build(files, db, &set, error);
-    if (e == ERR_OK) e = set_compare(&set, db, error, &due);
-    if (e) return e;
-    *ret_is_current = due == set.count;
-    return ERR_OK;
-}
-
 enum err db_migrate(struct db *db, int64_t now_ms, struct error *error, int *ret_applied)
 {
     return db_migrate_files(db, embedded_files, now_ms, error, ret_applied);
-}
-
-enum err db_migrated(struct db *db, struct error *error, bool *ret_is_current)
-{
-    return db_migrated_files(db, embedded_files, error, ret_is_current);
 }
