@@ -1,6 +1,7 @@
 #include "platform/http_server_private.h"
 
 #include "base/log.h"
+#include "platform/disk.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -154,11 +155,6 @@ static struct MHD_Daemon *library_start(struct http_server               *server
 
 /* --- TLS --- */
 
-static void fd_close(const int *fd)
-{
-    if (*fd >= 0) close(*fd);
-}
-
 /* The file as NUL-terminated text; NULL with errno when that cannot be had. */
 static char *pem_open(const char *path)
 {
@@ -166,7 +162,7 @@ static char *pem_open(const char *path)
     if (fd < 0) return NULL;
     char *text = calloc(1, PEM_BYTES_MAX);
     CHECK(text != NULL);
-    ssize_t got = read(fd, text, PEM_BYTES_MAX - 1);
+    ssize_t got = disk_read_all(fd, text, PEM_BYTES_MAX - 1);
     if (got > 0) return text;
     if (got == 0) errno = ENODATA;
     free(text);

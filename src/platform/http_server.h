@@ -95,7 +95,7 @@ MUST_USE enum err http_server_start(const struct http_server_options *options,
                                     const struct http_app *app, struct error *error,
                                     struct http_server **ret_server);
 
-/* Connections open now (for tests, /metrics and the drain). */
+/* Connections open now (for tests). */
 int http_server_connections(const struct http_server *server);
 
 /* Clean drain: stop accepting, answer what is under way with Connection: close, close idle

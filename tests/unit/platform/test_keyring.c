@@ -276,7 +276,6 @@ static void purpose_key_is_derived_by_its_name(void **state)
     } purposes[] = { { PURPOSE_API_KEY, "api-key" },
                      { PURPOSE_LINK, "link" },
                      { PURPOSE_SEAL, "seal" },
-                     { PURPOSE_AUDIT, "audit" },
                      { PURPOSE_CURSOR, "cursor" } };
     unsigned char secret[CRYPTO_KEY_BYTES], derived[CRYPTO_KEY_BYTES];
     unsigned char mac[SHA256_BYTES], expected[SHA256_BYTES];
