@@ -131,8 +131,7 @@ extern const struct binding jobs_bindings[], keys_bindings[], billing_bindings[]
     organisation_bindings[], worker_bindings[], worker_jobs_bindings[], submissions_bindings[],
     uploads_bindings[], downloads_bindings[], server_bindings[];
 
-/* --- for handlers -------------------------------------------------------------------------------
- */
+/* --- for handlers --- */
 
 /* A path parameter's value; CHECKs that the operation has it. */
 struct str request_path(const struct request *request, const char *name);
@@ -160,8 +159,7 @@ MUST_USE enum err exchange_commit(struct exchange *exchange,
  * address has had too many, ERR_LIMITED "too_many_failures" in its place. */
 enum err exchange_count_failure(struct exchange *exchange);
 
-/* --- dispatch -----------------------------------------------------------------------------------
- */
+/* --- dispatch --- */
 
 /* Bind every operation of the contract to its handler: from the tables above, and from one more.
  * ERR_INVALID "operation_unbound" (no handler) | "handler_unknown" (no such operation) |

@@ -2,8 +2,7 @@
 
 #include "base/num.h"
 
-/* --- what creating and appending have in common ------------------------------------------------
- */
+/* --- what creating and appending have in common --- */
 
 static bool is_offset_stream(const struct http_exchange *http)
 {
@@ -49,8 +48,7 @@ static enum err begin(struct exchange *exchange, enum err (*prepare)(struct exch
     return e;
 }
 
-/* --- creating -----------------------------------------------------------------------------------
- */
+/* --- creating --- */
 
 /* Upload-Length, or a promise of it. */
 static enum err read_length(struct exchange *exchange)
@@ -155,8 +153,7 @@ const struct stream_ops upload_create_ops = {
     .end = upload_stream_end,
 };
 
-/* --- appending ----------------------------------------------------------------------------------
- */
+/* --- appending --- */
 
 /* The upload was finished before: nothing but a repeat of the last, empty request fits. */
 static enum err prepare_done(struct exchange *exchange, int64_t offset)

@@ -5,8 +5,7 @@
 #include "domain/api_key.h"
 #include "domain/worker.h"
 
-/* --- one request --------------------------------------------------------------------------------
- */
+/* --- one request --- */
 
 /* Begin a call on this thread's reader. */
 static enum err begin_read(struct exchange *exchange)
@@ -37,8 +36,7 @@ static void finish(struct exchange *exchange, enum err e)
     reply_send(exchange);
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 static enum err recheck(struct call *call)
 {
@@ -160,8 +158,7 @@ enum err exchange_commit(struct exchange *exchange,
     return e;
 }
 
-/* --- on the I/O pool ----------------------------------------------------------------------------
- */
+/* --- on the I/O pool --- */
 
 static void io_run(void *argument)
 {
@@ -188,8 +185,7 @@ static void start_io(struct exchange *exchange)
     http_resume(exchange->http);
 }
 
-/* --- the four callbacks -------------------------------------------------------------------------
- */
+/* --- the four callbacks --- */
 
 static struct exchange *exchange_new(struct api *api, struct http_exchange *http)
 {

@@ -9,8 +9,7 @@
 
 enum { COPY_BYTES = 64 << 10 };
 
-/* --- what requests have in common ---------------------------------------------------------------
- */
+/* --- what requests have in common --- */
 
 enum err upload_check_version(struct exchange *exchange)
 {
@@ -61,8 +60,7 @@ void upload_reply_progress(struct exchange *exchange, const struct upload *uploa
     reply_header(reply, "Upload-Expires", str_of(expires));
 }
 
-/* --- begin --------------------------------------------------------------------------------------
- */
+/* --- begin --- */
 
 struct upload_stream *upload_stream_new(struct exchange *exchange)
 {
@@ -181,8 +179,7 @@ enum err upload_stream_expect_checksum(struct exchange *exchange)
     return ERR_OK;
 }
 
-/* --- pieces -------------------------------------------------------------------------------------
- */
+/* --- pieces --- */
 
 static enum err piece_to_side(struct exchange *exchange, struct str piece)
 {
@@ -212,8 +209,7 @@ enum err upload_stream_piece(struct exchange *exchange, struct str piece)
     return upload_session_append(stream->session, stream->generation, piece, &exchange->call.error);
 }
 
-/* --- finish -------------------------------------------------------------------------------------
- */
+/* --- finish --- */
 
 static enum err append_side(struct exchange *exchange)
 {
@@ -384,8 +380,7 @@ enum err upload_stream_arrive(struct exchange *exchange)
     return e;
 }
 
-/* --- end ----------------------------------------------------------------------------------------
- */
+/* --- end --- */
 
 void upload_stream_close(struct exchange *exchange)
 {

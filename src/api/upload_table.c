@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the table ----------------------------------------------------------------------------------
- */
+/* --- the table --- */
 
 struct upload_table *upload_table_open(const struct api *api)
 {
@@ -67,8 +66,7 @@ void upload_table_unlock(struct upload_table *table, const struct id *reservatio
     pthread_mutex_unlock(&table->stripes[hash_of(reservation_id) % UPLOAD_STRIPES]);
 }
 
-/* --- the lists, under the table's lock ----------------------------------------------------------
- */
+/* --- the lists, under the table's lock --- */
 
 static struct upload_session **bucket_of(struct upload_table *table, const struct id *id)
 {
@@ -134,8 +132,7 @@ static struct upload_session *take_slot(struct upload_table *table)
     return session;
 }
 
-/* --- pins ---------------------------------------------------------------------------------------
- */
+/* --- pins --- */
 
 static enum err make(struct upload_table *table, const struct upload_origin *origin,
                      struct error *error, struct upload_session **ret_session)
@@ -218,8 +215,7 @@ static void leave(struct upload_session *session)
     pthread_mutex_unlock(&table->lock);
 }
 
-/* --- in the background --------------------------------------------------------------------------
- */
+/* --- in the background --- */
 
 static void call_of(const struct upload_session *session, struct db *db, struct call *ret_call)
 {

@@ -84,7 +84,7 @@ struct job_feed {
 MUST_USE enum err job_feed(struct call *call, const struct job_feed *feed, int count,
                            struct job *ret_jobs, int *ret_count);
 
-/* --- for the other domain files: the one door for changes ---------------------------------- */
+/* --- for the other domain files: the one door for changes --- */
 
 /* Move to another state; CHECKs that the map allows it. Sets completed_ms or cancelled_ms. */
 void job_set_state(struct call *call, struct job *job, enum job_state to);

@@ -168,8 +168,7 @@ enum err reservation_slots_open(struct call *call, const struct job *job, int64_
     return stmt_end(q, &call->error);
 }
 
-/* --- accepting ----------------------------------------------------------------------------------
- */
+/* --- accepting --- */
 
 /* For a worker who holds none on the job yet. */
 static enum err check_may_take(struct call *call, const struct job *job)
@@ -270,8 +269,7 @@ enum err reservation_for_retry(struct call *call, struct job *job, const struct 
     return take_slot(call, job, submission_id, 2, ret_reservation);
 }
 
-/* --- afterwards ---------------------------------------------------------------------------------
- */
+/* --- afterwards --- */
 
 static enum err read_one(struct call *call, struct stmt *q, struct reservation *ret_reservation)
 {

@@ -193,8 +193,7 @@ static enum err submission_save(struct call *call, const struct submission *row,
     return stmt_run(q, &call->error, NULL);
 }
 
-/* --- receiving ----------------------------------------------------------------------------------
- */
+/* --- receiving --- */
 
 /* Were these the bytes of an earlier attempt of the submission? */
 static enum err were_received(struct call *call, const struct reservation *reservation,
@@ -322,8 +321,7 @@ enum err submission_receive(struct call *call, const struct reservation *reserva
     return job_save(call, &job);
 }
 
-/* --- judging ------------------------------------------------------------------------------------
- */
+/* --- judging --- */
 
 static enum err note_examined(struct call *call)
 {
@@ -410,8 +408,7 @@ enum err submission_judge(struct call *call, const struct task *task, const stru
     return job_save(call, &job);
 }
 
-/* --- retry --------------------------------------------------------------------------------------
- */
+/* --- retry --- */
 
 bool submission_may_retry(const struct submission *submission)
 {

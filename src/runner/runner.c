@@ -40,8 +40,7 @@ struct runners {
     pthread_t              sweeper;
 };
 
-/* --- one task -----------------------------------------------------------------------------------
- */
+/* --- one task --- */
 
 struct due {
     enum task_kind kind;
@@ -145,8 +144,7 @@ static void take_over(const struct runner_services *services)
     arena_deinit(&arena);
 }
 
-/* --- threads ------------------------------------------------------------------------------------
- */
+/* --- threads --- */
 
 /* The lock is held. Wait for a wake since seen_wakes, or for so long. */
 static void wait_woken(struct runners *runners, int64_t seen_wakes, int64_t wait_ms)

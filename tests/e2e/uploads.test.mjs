@@ -65,7 +65,7 @@ async function submissionOf(client, id) {
   return reply.json;
 }
 
-/* --- one request ------------------------------------------------------------------------------ */
+/* --- one request --- */
 
 function curl(client, args) {
   const write = "%{http_code}";
@@ -171,7 +171,7 @@ test("the same bytes from another worker are a duplicate", async () => {
   assert.equal(reply.json.ai_star_rating, 1);
 });
 
-/* --- tus: the plain way ------------------------------------------------------------------------ */
+/* --- tus: the plain way --- */
 
 test("OPTIONS says what the server can do, to anyone", async () => {
   const reply = await server.client().request("OPTIONS", "/worker/v1/uploads");
@@ -274,7 +274,7 @@ test("a length may follow later, once", async () => {
   assert.equal(last.headers["firsthand-submission-id"], reservation.submission_id);
 });
 
-/* --- tus: what is refused ---------------------------------------------------------------------- */
+/* --- tus: what is refused --- */
 
 test("requests that are not tus 1.0.0 are refused and told the version", async () => {
   const { client, tus, reservation, file } = await slot();
@@ -419,7 +419,7 @@ test("a terminated upload is gone and the slot is kept", async () => {
   assert.equal((await tus.terminate(again)).status, 409);
 });
 
-/* --- tus: interruptions ------------------------------------------------------------------------ */
+/* --- tus: interruptions --- */
 
 test("a new request takes over from a half-dead connection at the true offset", async () => {
   const { tus, reservation, file } = await slot();

@@ -219,7 +219,7 @@ test("blobs that cannot be read are nobody's fault: the score waits", { timeout:
     await delivered(server, patient, { job, reservation });
   }));
 
-/* --- a disk that is really full --------------------------------------------------------------- */
+/* --- a disk that is really full --- */
 
 function mountSmall(bytes) {
   const folder = mkdtempSync(join(tmpdir(), "firsthand-full-"));

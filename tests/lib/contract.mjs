@@ -13,7 +13,7 @@ export const contract = JSON.parse(readFileSync(CONTRACT_PATH, "utf8"));
 const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 const REF_PREFIX = "#/components/schemas/";
 
-/* --- operations --------------------------------------------------------------------------- */
+/* --- operations --- */
 
 function operationOf(path, method, description) {
   const security = description.security ?? contract.security ?? [];
@@ -96,7 +96,7 @@ export function resolve(schema, document = contract) {
   return at;
 }
 
-/* --- schemas ------------------------------------------------------------------------------ */
+/* --- schemas --- */
 
 const URN = "urn:firsthand:contract";
 
@@ -148,7 +148,7 @@ export function schemaFaults(schema, value) {
   return strictJudge(schema, value);
 }
 
-/* --- replies ------------------------------------------------------------------------------ */
+/* --- replies --- */
 
 const TYPE_BY_STATUS = {
   400: "invalid_request",

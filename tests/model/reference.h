@@ -86,7 +86,7 @@ static inline void ref_deinit(struct ref *ref)
     free(ref->subs);
 }
 
-/* --- credit --------------------------------------------------------------------------------- */
+/* --- credit --- */
 
 static inline int64_t ref_balance(const struct ref *ref, int org)
 {
@@ -160,7 +160,7 @@ static inline void ref_refund(struct ref *ref, const struct ref_job *job, int64_
     CHECK(cents == 0);
 }
 
-/* --- time ----------------------------------------------------------------------------------- */
+/* --- time --- */
 
 static inline void ref_end_lease(struct ref *ref, struct ref_lease *lease, enum ref_lease_state to)
 {
@@ -179,7 +179,7 @@ static inline void ref_advance(struct ref *ref, int64_t ms)
             ref_end_lease(ref, &ref->leases[i], REF_LAPSED);
 }
 
-/* --- jobs ----------------------------------------------------------------------------------- */
+/* --- jobs --- */
 
 static inline bool ref_is_live(const struct ref_job *job)
 {
@@ -228,7 +228,7 @@ static inline const char *ref_cancel(struct ref *ref, int number)
     return NULL;
 }
 
-/* --- leases --------------------------------------------------------------------------------- */
+/* --- leases --- */
 
 static inline bool ref_sent_enough_today(const struct ref *ref, int worker)
 {
@@ -312,7 +312,7 @@ static inline void ref_renew(struct ref *ref, int number)
     lease->renewed_ms = ref->now_ms;
 }
 
-/* --- submissions ---------------------------------------------------------------------------- */
+/* --- submissions --- */
 
 static inline bool ref_may_take_again(const struct ref *ref, const struct ref_lease *lease)
 {

@@ -71,7 +71,7 @@ struct model {
     int            ended[OP__COUNT][2]; /* refused, accepted */
 };
 
-/* --- telling what happened ------------------------------------------------------------------ */
+/* --- telling what happened --- */
 
 /* The last operations, where a signal's handler finds them too. */
 static char     told[TOLD_LINES][TOLD_BYTES];
@@ -117,7 +117,7 @@ static void must_be(const char *what, int number, int64_t found, int64_t expecte
                 (long long)found, (long long)expected);
 }
 
-/* --- chance --------------------------------------------------------------------------------- */
+/* --- chance --- */
 
 static int64_t below(struct model *model, int64_t count)
 {
@@ -248,7 +248,7 @@ static struct draw draw_operation(struct model *model)
     return draw;
 }
 
-/* --- the operation in the reference --------------------------------------------------------- */
+/* --- the operation in the reference --- */
 
 static const char *reference_step(struct model *model, const struct draw *draw, int *ret_lease)
 {
@@ -281,7 +281,7 @@ static const char *reference_step(struct model *model, const struct draw *draw, 
     }
 }
 
-/* --- the operation in the server ------------------------------------------------------------ */
+/* --- the operation in the server --- */
 
 static enum err server_create(struct model *model, const struct draw *draw, struct id *ret_id)
 {
@@ -384,7 +384,7 @@ static enum err server_step(struct model *model, const struct draw *draw,
     }
 }
 
-/* --- both, held against each other ---------------------------------------------------------- */
+/* --- both, held against each other --- */
 
 static void note_ids(struct model *model, const struct draw *draw, int lease,
                      const struct reservation *taken, const struct id *job_id)
@@ -496,7 +496,7 @@ static void step(struct model *model, const struct draw *draw)
     arena_rewind(&market->arena, mark);
 }
 
-/* --- everything, held against each other ---------------------------------------------------- */
+/* --- everything, held against each other --- */
 
 static void compare_lots(struct model *model)
 {
@@ -581,7 +581,7 @@ static void compare_all(struct model *model)
     arena_rewind(&market->arena, mark);
 }
 
-/* --- the run -------------------------------------------------------------------------------- */
+/* --- the run --- */
 
 static uint64_t number_of_environment(const char *name, uint64_t otherwise)
 {

@@ -26,7 +26,7 @@ static int64_t refunds_cents(struct market *market, const struct id *job_id)
                          job_id);
 }
 
-/* --- creating ------------------------------------------------------------------------------- */
+/* --- creating --- */
 
 static void create_fills_in_what_was_not_asked(void **state)
 {
@@ -143,7 +143,7 @@ static void fee_set_to_nothing_differs_from_no_fee_set(void **state)
     assert_int_equal(market_job(market, 1, 100).payout_cents, 100);
 }
 
-/* --- reading -------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static void job_of_another_tenant_or_world_is_not_found(void **state)
 {
@@ -240,7 +240,7 @@ static void feed_shows_open_live_jobs_by_time_or_pay(void **state)
     assert_true(id_eq(&rows[0].id, &middle.id) && id_eq(&rows[2].id, &cheap.id));
 }
 
-/* --- states --------------------------------------------------------------------------------- */
+/* --- states --- */
 
 static void job_completes_exactly_with_its_last_approval(void **state)
 {
@@ -313,7 +313,7 @@ static void job_as_created_forgets_what_happened(void **state)
     assert_true(str_eq(now.description, job.description));
 }
 
-/* --- cancelling ----------------------------------------------------------------------------- */
+/* --- cancelling --- */
 
 static void cancel_of_an_untouched_job_refunds_all_of_it(void **state)
 {

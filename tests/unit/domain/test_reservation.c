@@ -41,7 +41,7 @@ static int64_t slots_open(struct market *market, const struct id *job_id)
     return slots;
 }
 
-/* --- accepting ------------------------------------------------------------------------------ */
+/* --- accepting --- */
 
 static void accept_takes_a_slot_for_the_time_to_live(void **state)
 {
@@ -150,7 +150,7 @@ static void accept_of_an_unknown_or_test_job_is_not_found(void **state)
     REFUSED_UNWRITTEN(market, accept(market, &worker_id), ERR_NOT_FOUND, "job");
 }
 
-/* --- caps ----------------------------------------------------------------------------------- */
+/* --- caps --- */
 
 static void worker_holds_only_so_many_reservations(void **state)
 {
@@ -329,7 +329,7 @@ static void may_accept_says_what_accept_would(void **state)
                       "job_closed"); /* before both */
 }
 
-/* --- giving back ---------------------------------------------------------------------------- */
+/* --- giving back --- */
 
 static void release_frees_the_slot_and_may_be_repeated(void **state)
 {
@@ -407,7 +407,7 @@ static void lapsed_slot_given_back_cannot_be_used_any_more(void **state)
     }
 }
 
-/* --- renewing ------------------------------------------------------------------------------- */
+/* --- renewing --- */
 
 static void renewal_extends_the_lease_at_most_once_a_minute(void **state)
 {
@@ -459,7 +459,7 @@ static void renewal_does_not_revive_what_lapsed_or_ended(void **state)
     assert_int_equal(market_reservation_now(market, &released).expires_ms, released.expires_ms);
 }
 
-/* --- using ---------------------------------------------------------------------------------- */
+/* --- using --- */
 
 static void finish_after_the_lapse_takes_a_free_slot_again(void **state)
 {
@@ -535,7 +535,7 @@ static void finish_goes_by_the_reservation_as_it_is_now(void **state)
                       "reservation_used");
 }
 
-/* --- lapsing -------------------------------------------------------------------------------- */
+/* --- lapsing --- */
 
 static void sweep_writes_down_up_to_so_many_lapses(void **state)
 {

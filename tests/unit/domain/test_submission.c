@@ -42,7 +42,7 @@ static struct submission judged(struct market *market, const struct id *job_id, 
     return market_judge(market, &submission, stars);
 }
 
-/* --- receiving ------------------------------------------------------------------------------ */
+/* --- receiving --- */
 
 static void received_file_waits_for_its_score(void **state)
 {
@@ -125,7 +125,7 @@ static void unknown_reservation_is_not_found(void **state)
     REFUSED_UNWRITTEN(market, receive(market, &nothing, &bytes), ERR_NOT_FOUND, "reservation");
 }
 
-/* --- duplicates ----------------------------------------------------------------------------- */
+/* --- duplicates --- */
 
 static void assert_duplicate(struct market *market, const struct submission *submission)
 {
@@ -185,7 +185,7 @@ static void retry_with_unchanged_bytes_is_a_duplicate(void **state)
     assert_int_equal(slots_free(market, &job.id), 1);
 }
 
-/* --- judging -------------------------------------------------------------------------------- */
+/* --- judging --- */
 
 static void stars_at_the_jobs_minimum_are_approved_and_below_rejected(void **state)
 {
@@ -361,7 +361,7 @@ static void file_nobody_could_examine_is_rejected_whatever_the_minimum(void **st
     assert_int_equal(examined_ms, market->now_ms);
 }
 
-/* --- retry ---------------------------------------------------------------------------------- */
+/* --- retry --- */
 
 static void retry_needs_two_stars(void **state)
 {
@@ -574,7 +574,7 @@ static void late_second_attempt_closes_the_retry(void **state)
     REFUSED_UNWRITTEN(market, retry(market, &second), ERR_CONFLICT, "not_retryable");
 }
 
-/* --- reading -------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static void worker_sees_own_submissions_only(void **state)
 {
