@@ -150,7 +150,7 @@ static void must_take_each(struct trial *trial)
     assert_true(trial_passes_with(trial, all, count));
 }
 
-/* The least that shows it, and two more for credit that comes in small grants. */
+/* The least that shows it, and three more: one grant is not always enough for the job. */
 static void a_wrong_reference_is_shrunk_to_what_shows_it(void **state)
 {
     (void)state;
@@ -158,11 +158,12 @@ static void a_wrong_reference_is_shrunk_to_what_shows_it(void **state)
         enum ref_fault fault;
         int            operations_max;
     } wrong[] = {
-        { REF_FEE_ROUNDS_UP, 2 + 2 },     /* grant, create */
-        { REF_LAPSES_LATE, 4 + 2 },       /* grant, create, accept, advance */
-        { REF_KEEPS_KEYS_LONGER, 6 + 2 }, /* grant, create, accept, advance, advance, accept */
-        { REF_FORGETS_REFUND, 6 + 2 },    /* grant, create, accept, receive, cancel, judge */
-        { REF_RETRIES_TWICE, 8 + 2 },     /* … accept, receive, judge, retry, receive, judge */
+        { REF_FEE_ROUNDS_UP, 2 + 3 },     /* grant, create */
+        { REF_LAPSES_LATE, 4 + 3 },       /* grant, create, accept, advance */
+        { REF_KEEPS_KEYS_LONGER, 6 + 3 }, /* grant, create, accept, advance, advance, accept */
+        { REF_FORGETS_REFUND, 6 + 3 },    /* grant, create, accept, receive, cancel, judge */
+        { REF_RETRIES_TWICE, 9 + 3 },     /* grant, create, accept, receive, judge, and again
+                                             retry, receive, judge, retry */
     };
     struct trial *trial = trial_make(EPISODE_DEFAULT);
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
