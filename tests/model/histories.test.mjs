@@ -16,8 +16,8 @@ const ORGANISATIONS = 3;
 const BUYERS_EACH = 12;
 const WORKERS = 7;
 const CONNECTIONS_EACH = 4;
-const CREDITS = 6000;
-const OPERATIONS = Number(process.env.HISTORIES_OPERATIONS ?? 40);
+const CREDITS = 12_000;
+const OPERATIONS = Number(process.env.HISTORIES_OPERATIONS ?? 100);
 
 const seed = seedOf("HISTORIES_SEED");
 const random = new Random(seed);
