@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { JOB } from "../lib/client.mjs";
 import { pngImage } from "../lib/media.mjs";
+import { Tus } from "../lib/tus.mjs";
 
 const RECENT_JOBS = 12;
 
@@ -22,6 +23,7 @@ const STATUSES = {
   accept: [200, 201, 409],
   release: [204, 409],
   put: [200, 201, 409],
+  tus: [204, 404, 409, 410],
   retry: [201, 409],
   reservations: [200],
   earnings: [200],
@@ -171,7 +173,7 @@ export class Worker extends Actor {
   }
 
   steps = [
-    [30, this.accept], [30, this.put], [5, this.release], [5, this.listReservations], [4, this.earnings],
+    [30, this.accept], [20, this.put], [10, this.tus], [5, this.release], [5, this.listReservations], [4, this.earnings],
     [6, this.submissions], [6, this.retry],
   ];
 
@@ -200,6 +202,24 @@ export class Worker extends Actor {
     const reservation = this.random.of(this.account.reservations.slice(-4));
     const bytes = this.#image();
     await this.record("put", { reservation }, () => this.client.putFile(reservation.id, bytes));
+  }
+
+  /* In two pieces, so that others come between; refused at any step is refused. */
+  async tus() {
+    if (this.account.reservations.length === 0) return;
+    const reservation = this.random.of(this.account.reservations.slice(-4));
+    const bytes = this.#image();
+    await this.record("tus", { reservation }, () => this.#sendPieces(reservation.id, bytes));
+  }
+
+  async #sendPieces(reservationId, bytes) {
+    const tus = new Tus(this.client);
+    const half = bytes.length >> 1;
+    const created = await tus.create(reservationId, { length: bytes.length });
+    if (created.status !== 201) return created;
+    const first = await tus.patch(created.headers.location, 0, bytes.subarray(0, half));
+    if (first.status !== 204) return first;
+    return tus.patch(created.headers.location, half, bytes.subarray(half));
   }
 
   async release() {

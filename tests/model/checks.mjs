@@ -190,7 +190,7 @@ function certainEnd(reservation, operations, approved) {
 
 /* Each slot that a worker was given: job, and the moments between which it was certainly taken. */
 export function slotsGiven(history, approved) {
-  const enders = history.of("cancel", "release", "put");
+  const enders = history.of("cancel", "release", "put", "tus");
   const given = history.of("accept", "retry").filter((one) => isDone(one) && !isReplay(one));
   return [...groupBy(given, ({ reply }) => reply.json.id)].map(([id, answers]) => {
     const { job_id: job, submission_id: submission } = answers[0].reply.json;
@@ -212,7 +212,7 @@ export function slotsAreNeverOver(slots, births) {
 
 /* What is certainly held is in the worker's list. */
 export function heldSlotsAreListed(lists, slots, history) {
-  const puts = groupBy(history.of("put"), ({ reservation }) => reservation.id);
+  const puts = groupBy(history.of("put", "tus"), ({ reservation }) => reservation.id);
   for (const { worker, begin, end, reply } of lists) {
     const ids = new Set(reply.json.data.map(({ id }) => id));
     for (const slot of slots.filter((one) => one.worker === worker && one.begin < begin && one.end > end)) {

@@ -83,7 +83,7 @@ describe("of what 64 clients did at once", () => {
   it("there was enough of everything to mean something", () => {
     const done = (kind, status) => history.of(kind).filter(({ reply }) => reply.status === status).length;
     for (const [kind, status] of [["create", 201], ["create", 402], ["create", 409], ["cancel", 200], ["cancel", 409],
-      ["accept", 201], ["accept", 409], ["put", 201], ["put", 409], ["release", 204], ["useKey", 200], ["balance", 200]])
+      ["accept", 201], ["accept", 409], ["put", 201], ["put", 409], ["tus", 204], ["retry", 201], ["release", 204], ["useKey", 200], ["useKey", 401], ["balance", 200]])
       assert.ok(done(kind, status) > 0, `no ${kind} was answered ${status}`);
     console.log(`${history.operations.length} operations, ${jobs.size} jobs, ${submissions.length} submissions, ` +
       `${submissions.filter(isApproved).length} approved`);
