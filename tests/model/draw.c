@@ -176,7 +176,9 @@ static void draw_details(struct model *model, struct operation *operation)
         operation->key = draw_key(model);
         break;
     case OP_GRANT: draw_grant(model, operation); break;
-    case OP_ADVANCE: operation->number = draw_time(model); break;
+    case OP_ADVANCE:
+        operation->number = model->ref.now_ms + draw_time(model) - MARKET_START_MS;
+        break;
     case OP_SET_FEE: operation->number = draw_fee(model); break;
     default: break;
     }

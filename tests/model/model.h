@@ -2,7 +2,8 @@
  * operation must end the same way in both, and both must hold the same money, jobs and files.
  *
  * An operation is data. It names what it is about by the operation that made that, so that it still
- * means the same when others are left out, and is skipped when its object was never made. */
+ * means the same when others are left out, and is skipped when its object was never made. Time
+ * advances to an instant, not by a while, for the same reason. */
 #ifndef FIRSTHAND_TESTS_MODEL_H
 #define FIRSTHAND_TESTS_MODEL_H
 

@@ -61,6 +61,13 @@ static int find_object(const struct ref *ref, const struct operation *operation)
     }
 }
 
+/* To the instant to which the operation advances; it may be there already. */
+static int64_t time_left(int64_t now_ms, const struct operation *operation)
+{
+    int64_t then_ms = MARKET_START_MS + operation->number;
+    return then_ms > now_ms ? then_ms - now_ms : 0;
+}
+
 /* The task and verdict as a runner would hold them, so that a repeat comes with the old ones. */
 static void prepare_verdict(struct model *model, struct doing *doing)
 {
@@ -121,7 +128,7 @@ static const char *reference_do(struct model *model, const struct doing *doing, 
     case OP_GRANT:
         ref_grant(ref, object, operation->grant, operation->number, time_add_year(ref->now_ms));
         return NULL;
-    case OP_ADVANCE: ref_advance(ref, operation->number); return NULL;
+    case OP_ADVANCE: ref_advance(ref, time_left(ref->now_ms, operation)); return NULL;
     case OP_SWEEP:
         for (int i = 0; i < REF_ORGS; i++)
             ref_expire(ref, i);
@@ -226,7 +233,9 @@ static enum err server_do(struct model *model, const struct doing *doing, struct
     case OP_GRANT:
         return credits_grant(call, &model->orgs[object], ENVIRONMENT_LIVE, operation->grant,
                              operation->number, STR_NONE, STR("Gift"));
-    case OP_ADVANCE: model->market->now_ms += operation->number; return ERR_OK;
+    case OP_ADVANCE:
+        model->market->now_ms += time_left(model->market->now_ms, operation);
+        return ERR_OK;
     case OP_SWEEP: return server_sweep(model);
     case OP_SET_FEE: model->market->config.platform_fee_ppm = operation->number; return ERR_OK;
     default: return ERR_INTERNAL;

@@ -201,17 +201,34 @@ int trial_shrink(struct trial *trial)
 
 /* --- telling -------------------------------------------------------------------------------- */
 
+static void tell_number(const char *name, int64_t number)
+{
+    if (number) print_error(" %s=%lld", name, (long long)number);
+}
+
+static void tell_asked(const struct ref_asked *asked)
+{
+    print_error(" org=%d needed=%lld price=%lld files_per_worker=%lld stars_min=%lld", asked->org,
+                (long long)asked->needed, (long long)asked->price,
+                (long long)asked->files_per_worker, (long long)asked->stars_min);
+}
+
+/* "of 17" is what the operation with that number made, "of 17+" what its repeat made. */
 static void tell_operation(const struct operation *operation)
 {
-    const struct ref_asked *asked = &operation->asked;
-    print_error("  %d %s object=%d key=%d worker=%d bytes=%d number=%lld gate=%d unexamined=%d",
-                operation->serial, operation_names[operation->kind], operation->object,
-                operation->key, operation->worker, operation->bytes, (long long)operation->number,
-                (int)operation->gate, operation->is_unexamined);
-    if (operation->kind == OP_CREATE)
-        print_error(" org=%d needed=%lld price=%lld files_per_worker=%lld stars_min=%lld",
-                    asked->org, (long long)asked->needed, (long long)asked->price,
-                    (long long)asked->files_per_worker, (long long)asked->stars_min);
+    enum operation_kind kind = operation->kind;
+    print_error("  %d %s", operation->serial, operation_names[kind]);
+    if (kind == OP_GRANT)
+        print_error(" %s org=%d", transfer_kind_name(operation->grant), operation->object);
+    if (kind == OP_CREATE) tell_asked(&operation->asked);
+    if (kind >= OP_CANCEL && kind <= OP_RETRY)
+        print_error(" of %d%s", operation->object / 2, operation->object % 2 ? "+" : "");
+    if (kind == OP_ACCEPT) print_error(" worker=%d", operation->worker);
+    tell_number("bytes", operation->bytes);
+    tell_number("number", operation->number);
+    tell_number("gate", operation->gate);
+    tell_number("unexamined", operation->is_unexamined);
+    tell_number("key", operation->key);
     print_error("%s\n", operation->is_repeated ? ", twice" : "");
 }
 
