@@ -390,6 +390,8 @@ static inline struct market *market_open(void)
     market->now_ms = MARKET_START_MS;
     market->scratch = scratch_make();
     market->db = scratch_open(market->scratch, DB_WRITE);
+    /* Nothing here has to survive a power cut. */
+    scratch_script(market->db, "PRAGMA synchronous = OFF");
     arena_init(&market->arena, 64 << 20);
     market->call.arena = &market->arena;
     market->call.config = &market->config;
@@ -401,8 +403,6 @@ static inline struct market *market_open(void)
         fail_msg("%s: %s", error.slug, error.detail);
     market->config.public_url = STR("http://127.0.0.1:3000");
     market->call.keyring = market->keyring;
-    /* Nothing here has to survive a power cut. */
-    scratch_script(market->db, "PRAGMA synchronous = OFF");
     market_start_at(market, MARKET_CREDITS_CENTS);
     return market;
 }
