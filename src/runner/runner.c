@@ -53,7 +53,8 @@ static enum err read_due(struct call *call, void *argument)
     return task_next_due(call, due->kind, &due->due_ms);
 }
 
-/* When the next task of a kind is due; far away when none is, or the store cannot say. */
+/* When the next task of a kind is due; far away when none is. A store that cannot say is asked
+ * again soon. */
 static int64_t next_due_ms(const struct runner_services *services, enum task_kind kind)
 {
     struct arena arena;
@@ -63,7 +64,8 @@ static int64_t next_due_ms(const struct runner_services *services, enum task_kin
     runner_call_init(services, &arena, &call);
     enum err e = runner_read(services, &call, read_due, &due);
     arena_deinit(&arena);
-    return e || due.due_ms == 0 ? INT64_MAX : due.due_ms;
+    if (e) return world_now_ms(services->world) + MS_PER_SECOND;
+    return due.due_ms ? due.due_ms : INT64_MAX;
 }
 
 struct claim {
