@@ -247,9 +247,6 @@ static inline void ref_advance(struct ref *ref, int64_t ms)
             ref_end_lease(ref, &ref->leases[i], REF_LAPSED);
 }
 
-<<<<<<< HEAD
-/* --- jobs --- */
-=======
 /* --- requests sent again --- */
 
 static inline bool ref_is_kept(const struct ref *ref, const struct ref_answer *answer)
@@ -294,7 +291,6 @@ static inline int64_t ref_answers_kept(const struct ref *ref)
 }
 
 /* --- jobs --- */
->>>>>>> h/model
 
 static inline bool ref_is_live(const struct ref_job *job)
 {
