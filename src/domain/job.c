@@ -286,7 +286,7 @@ enum err job_create(struct call *call, struct job *job)
 }
 
 enum err job_list(struct call *call, const struct job_filter *filter, int count,
-                  struct job *ret_jobs, int *ret_count, struct id *ret_last, bool *ret_is_cut)
+                  struct job *ret_jobs, struct page_search *ret_search)
 {
     struct stmt *q = db_query(call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE org_id = $1"
                                         " AND environment = $2 AND id >= $3 AND id < $4"
@@ -295,23 +295,21 @@ enum err job_list(struct call *call, const struct job_filter *filter, int count,
     bind_int(q, 2, call->actor.environment);
     bind_text(q, 3, id_is_none(&filter->from) ? STR("job_") : id_str(&filter->from));
     bind_text(q, 4, id_is_none(&filter->before) ? STR("job_~") : id_str(&filter->before));
-    bind_int(q, 5, JOB_SCAN_ROWS_MAX);
-    int        found = 0, seen = 0;
-    struct job job;
-    while (found < count && stmt_step(q)) {
+    bind_int(q, 5, PAGE_SCAN_ROWS_MAX);
+    struct page_search search = { 0 };
+    struct job         job;
+    while (search.count < count && stmt_step(q)) {
         struct arena_mark mark = arena_mark(call->arena);
         job_read(q, call->arena, &job);
-        *ret_last = job.id;
-        seen++;
+        page_search_saw(&search, &job.id);
         bool is_wanted = (filter->state == JOB_STATE__COUNT || filter->state == job.state) &&
                          (filter->type == JOB_TYPE__COUNT || filter->type == job.type);
         if (is_wanted)
-            ret_jobs[found++] = job;
+            ret_jobs[search.count++] = job;
         else
             arena_rewind(call->arena, mark);
     }
-    *ret_count = found;
-    *ret_is_cut = seen == JOB_SCAN_ROWS_MAX;
+    *ret_search = search;
     return stmt_end(q, &call->error);
 }
 

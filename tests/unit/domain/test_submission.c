@@ -574,34 +574,6 @@ static void late_second_attempt_closes_the_retry(void **state)
     REFUSED_UNWRITTEN(market, retry(market, &second), ERR_CONFLICT, "not_retryable");
 }
 
-/* --- reading -------------------------------------------------------------------------------- */
-
-static void worker_sees_own_submissions_only(void **state)
-{
-    struct market    *market = *state;
-    struct id         worker_id = market_worker(market), other_id = market_worker(market);
-    struct job        job = market_job(market, 3, 50);
-    struct submission first = market_submit(market, &worker_id, &job.id), got, rows[3];
-    struct submission second = market_submit(market, &worker_id, &job.id);
-    int               count;
-    DONE(market, submission_get_own(&market->call, id_str(&first.id), &got));
-    DONE(market, submission_list_own(&market->call, &(struct id){ 0 }, 3, rows, &count));
-    assert_int_equal(count, 2);
-    assert_true(id_eq(&rows[0].id, &second.id) && id_eq(&rows[1].id, &first.id));
-    DONE(market, submission_list_own(&market->call, &second.id, 3, rows, &count));
-    assert_int_equal(count, 1);
-    DONE(market, submission_list_of_job(&market->call, &job, &(struct id){ 0 }, 1, rows, &count));
-    assert_true(count == 1 && id_eq(&rows[0].id, &second.id));
-    market_as_worker(market, &other_id);
-    REFUSED_UNWRITTEN(market, submission_get_own(&market->call, id_str(&first.id), &got),
-                      ERR_NOT_FOUND, "submission");
-    DONE(market, submission_list_own(&market->call, &(struct id){ 0 }, 3, rows, &count));
-    assert_int_equal(count, 0);
-    struct id unknown = id_new(ID_SUBMISSION, market->now_ms);
-    REFUSED_UNWRITTEN(market, submission_get_any(&market->call, &unknown, &got), ERR_NOT_FOUND,
-                      "submission");
-}
-
 static void bytes_of_each_attempt_have_their_own_name(void **state)
 {
     struct market *market = *state;
@@ -645,7 +617,6 @@ int main(void)
         market_test(retry_finished_after_its_lapse_takes_a_free_slot_again),
         market_test(retry_asked_for_again_leaves_the_lapsed_lease_nothing),
         market_test(late_second_attempt_closes_the_retry),
-        market_test(worker_sees_own_submissions_only),
         market_test(bytes_of_each_attempt_have_their_own_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
