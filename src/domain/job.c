@@ -26,16 +26,6 @@ static const unsigned job_may_become[JOB_STATE__COUNT] = {
     [JOB_IN_PROGRESS] = BIT(JOB_COMPLETED) | BIT(JOB_CANCELLED),
 };
 
-static bool name_parse(const char *const *names, int count, struct str name, int *ret_value)
-{
-    for (int i = 0; i < count; i++) {
-        if (!str_eq(name, str_of(names[i]))) continue;
-        *ret_value = i;
-        return true;
-    }
-    return false;
-}
-
 const char *job_state_name(enum job_state state)
 {
     CHECK((unsigned)state < JOB_STATE__COUNT);
@@ -44,10 +34,9 @@ const char *job_state_name(enum job_state state)
 
 bool job_state_parse(struct str name, enum job_state *ret_state)
 {
-    int value;
-    if (!name_parse(state_names, JOB_STATE__COUNT, name, &value)) return false;
-    *ret_state = (enum job_state)value;
-    return true;
+    int index = str_index(name, state_names, JOB_STATE__COUNT);
+    if (index >= 0) *ret_state = (enum job_state)index;
+    return index >= 0;
 }
 
 const char *job_type_name(enum job_type type)
@@ -58,10 +47,9 @@ const char *job_type_name(enum job_type type)
 
 bool job_type_parse(struct str name, enum job_type *ret_type)
 {
-    int value;
-    if (!name_parse(type_names, JOB_TYPE__COUNT, name, &value)) return false;
-    *ret_type = (enum job_type)value;
-    return true;
+    int index = str_index(name, type_names, JOB_TYPE__COUNT);
+    if (index >= 0) *ret_type = (enum job_type)index;
+    return index >= 0;
 }
 
 bool job_is_live(const struct job *job)
@@ -282,7 +270,7 @@ enum err job_create(struct call *call, struct job *job)
     job->escrow_cents = total_cents;
     e = job_insert(call, job);
     if (e) return e;
-    return credits_hold(call, job, total_cents);
+    return credits_hold(call, job);
 }
 
 enum err job_list(struct call *call, const struct job_filter *filter, int count,

@@ -74,12 +74,13 @@ MUST_USE enum err job_list(struct call *call, const struct job_filter *filter, i
  * ERR_NOT_FOUND "job", ERR_CONFLICT "job_not_cancellable". */
 MUST_USE enum err job_cancel(struct call *call, struct str id_text, struct job *ret_job);
 
-/* Jobs open to workers, newest or best paid first. before/before_payout continue a listing. */
 struct job_feed {
-    bool      is_best_paid_first;
-    struct id before;
-    int64_t   before_payout_cents;
+    bool      is_best_paid_first;  /* else newest first */
+    struct id before;              /* the last row of the page before; empty = from the start */
+    int64_t   before_payout_cents; /* that row's; only with is_best_paid_first */
 };
+
+/* Live jobs of the live environment, of every organisation: up to count. */
 MUST_USE enum err job_feed(struct call *call, const struct job_feed *feed, int count,
                            struct job *ret_jobs, int *ret_count);
 

@@ -2,6 +2,7 @@
 
 #include "domain/credits.h"
 #include "domain/delivered_file.h"
+#include "domain/slot_rules.h"
 #include "domain/submission_row.h"
 
 static const unsigned submission_may_become[SUBMISSION_STATE__COUNT] = {
@@ -284,9 +285,8 @@ enum err submission_retry(struct call *call, struct str id_text,
         return FAIL(&call->error, ERR_CONFLICT, "not_retryable",
                     "only a first attempt rejected with %d or more stars may be retried",
                     SUBMISSION_RETRY_STARS_MIN);
-    if (!job_is_live(&job))
-        return FAIL(&call->error, ERR_CONFLICT, "job_closed", "the job is %s",
-                    job_state_name(job.state));
+    e = slot_check_open(call, &job);
+    if (e) return e;
     e = reservation_for_retry(call, &job, &row.id, ret_reservation);
     if (e) return e;
     set_state(&row, SUBMISSION_RETRY_PENDING);

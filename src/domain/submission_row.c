@@ -18,12 +18,9 @@ const char *submission_state_name(enum submission_state state)
 
 bool submission_state_parse(struct str name, enum submission_state *ret_state)
 {
-    for (int i = 0; i < SUBMISSION_STATE__COUNT; i++) {
-        if (!str_eq(name, str_of(state_names[i]))) continue;
-        *ret_state = (enum submission_state)i;
-        return true;
-    }
-    return false;
+    int index = str_index(name, state_names, SUBMISSION_STATE__COUNT);
+    if (index >= 0) *ret_state = (enum submission_state)index;
+    return index >= 0;
 }
 
 #define SUBMISSION_COLUMNS                                                                         \
