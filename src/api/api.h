@@ -122,7 +122,7 @@ struct binding {
     handler_fn              *handle;
     external_fn             *external;
     const struct stream_ops *stream;
-    /* Write again the reply of the first time, from request->resource (createJob). */
+    /* Write the first reply again, from the resource_id it had; NULL = it never has one. */
     enum err (*rebuild)(struct call *call, struct str resource_id, struct reply *reply);
 };
 
@@ -140,7 +140,7 @@ struct str request_path(const struct request *request, const char *name);
 struct str request_text(const struct request *request, const char *name);
 int64_t    request_int(const struct request *request, const char *name, int64_t when_absent);
 
-/* Copied; the value must live in the arena or be static. */
+/* The name must be static; the value static or the arena's. */
 void reply_header(struct reply *reply, const char *name, struct str value);
 
 /* The frame of a listing: {"object":"list","data":[ … ],"has_more":…,"next_cursor":…}.

@@ -47,13 +47,9 @@ int upload_table_count(struct upload_table *table)
     return count;
 }
 
-/* FNV-1a. */
 static uint32_t hash_of(const struct id *id)
 {
-    uint32_t hash = 2166136261u;
-    for (const char *at = id->text; *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 16777619u;
-    return hash;
+    return str_hash(id_str(id));
 }
 
 void upload_table_lock(struct upload_table *table, const struct id *reservation_id)

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 enum { READ_BYTES = 256 << 10 };
-static const int64_t RENEW_EVERY_MS = 60 * 1000;
 
 /* --- begin and drop --- */
 
@@ -208,7 +207,8 @@ bool upload_session_is_complete(struct upload_session *session)
 
 static bool is_renewal_due(const struct upload_session *session, int64_t now_ms)
 {
-    return !session->is_renewing && now_ms >= session->reservation.renewed_ms + RENEW_EVERY_MS;
+    return !session->is_renewing &&
+           now_ms >= session->reservation.renewed_ms + RESERVATION_RENEW_EVERY_MS;
 }
 
 bool upload_session_take_renewal(struct upload_session *session, int64_t now_ms,

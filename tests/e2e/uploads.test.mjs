@@ -9,8 +9,9 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { pngImage } from "../lib/media.mjs";
+import { sha256 } from "../lib/samples.mjs";
 import { start } from "../lib/server.mjs";
-import { checksum, metadata, sha256, Tus, VERSION } from "../lib/tus.mjs";
+import { checksum, metadata, Tus, VERSION } from "../lib/tus.mjs";
 
 const HOUR_S = 3600;
 const WAIT_MS_MAX = 30_000;

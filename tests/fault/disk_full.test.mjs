@@ -7,8 +7,8 @@ import { mkdtempSync, rmSync, statSync, statfsSync, truncateSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { sha256 } from "../lib/samples.mjs";
 import { Server, start } from "../lib/server.mjs";
-import { sha256 } from "../lib/tus.mjs";
 import { FailingDisk, PLACES } from "./failing_disk.mjs";
 import { SETTINGS } from "./market.mjs";
 import { Patient, integrity, newImage } from "./patient.mjs";

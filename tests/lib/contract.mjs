@@ -7,7 +7,7 @@ import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 
 export const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
-export const CONTRACT_PATH = `${REPOSITORY}api/openapi.json`;
+const CONTRACT_PATH = `${REPOSITORY}api/openapi.json`;
 export const contract = JSON.parse(readFileSync(CONTRACT_PATH, "utf8"));
 
 const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -142,11 +142,6 @@ function makeJudge(isStrict) {
 }
 
 const strictJudge = makeJudge(true);
-
-/* What is wrong with a value under a schema of the contract, undeclared properties included. */
-export function schemaFaults(schema, value) {
-  return strictJudge(schema, value);
-}
 
 /* --- replies --- */
 

@@ -285,6 +285,16 @@ static inline struct received market_bytes(struct market *market)
     return market_bytes_numbered(market, ++market->serial);
 }
 
+/* For DONE and REFUSED: the reservation as it was, and what becomes of it does not matter. */
+static inline enum err market_try_receive(struct market            *market,
+                                          const struct reservation *reservation,
+                                          const struct received    *received)
+{
+    struct submission submission;
+    bool              is_new;
+    return submission_receive(&market->call, reservation, received, &submission, &is_new);
+}
+
 static inline struct submission market_receive(struct market            *market,
                                                const struct reservation *reservation,
                                                const struct received    *received)
