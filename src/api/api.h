@@ -122,7 +122,7 @@ struct binding {
     handler_fn              *handle;
     external_fn             *external;
     const struct stream_ops *stream;
-    /* Write again the reply of the first time, from request->resource (createJob). */
+    /* Write the first reply again, from the resource_id it had; NULL = it never has one. */
     enum err (*rebuild)(struct call *call, struct str resource_id, struct reply *reply);
 };
 
@@ -131,8 +131,7 @@ extern const struct binding jobs_bindings[], keys_bindings[], billing_bindings[]
     organisation_bindings[], worker_bindings[], worker_jobs_bindings[], submissions_bindings[],
     uploads_bindings[], downloads_bindings[], server_bindings[];
 
-/* --- for handlers -------------------------------------------------------------------------------
- */
+/* --- for handlers --- */
 
 /* A path parameter's value; CHECKs that the operation has it. */
 struct str request_path(const struct request *request, const char *name);
@@ -141,7 +140,7 @@ struct str request_path(const struct request *request, const char *name);
 struct str request_text(const struct request *request, const char *name);
 int64_t    request_int(const struct request *request, const char *name, int64_t when_absent);
 
-/* Copied; the value must live in the arena or be static. */
+/* The name must be static; the value static or the arena's. */
 void reply_header(struct reply *reply, const char *name, struct str value);
 
 /* The frame of a listing: {"object":"list","data":[ … ],"has_more":…,"next_cursor":…}.
@@ -160,8 +159,7 @@ MUST_USE enum err exchange_commit(struct exchange *exchange,
  * address has had too many, ERR_LIMITED "too_many_failures" in its place. */
 enum err exchange_count_failure(struct exchange *exchange);
 
-/* --- dispatch -----------------------------------------------------------------------------------
- */
+/* --- dispatch --- */
 
 /* Bind every operation of the contract to its handler: from the tables above, and from one more.
  * ERR_INVALID "operation_unbound" (no handler) | "handler_unknown" (no such operation) |

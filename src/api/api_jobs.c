@@ -135,41 +135,24 @@ static enum err list_jobs(struct call *call, const struct request *request, stru
     if (e) return e;
     filter.before = earlier(&filter.before, &listing.page.before);
 
-    struct job *jobs = NEW(call->arena, struct job, listing_rows(&listing));
-    struct id   last = { 0 };
-    int         count;
-    bool        is_cut;
-    e = job_list(call, &filter, listing_rows(&listing), jobs, &count, &last, &is_cut);
+    struct job        *jobs = NEW(call->arena, struct job, listing_rows(&listing));
+    struct page_search search;
+    e = job_list(call, &filter, listing_rows(&listing), jobs, &search);
     if (e) return e;
-    int shown = listing_shown(&listing, count);
+    int shown = listing_shown(&listing, search.count);
     reply_list_begin(reply);
     for (int i = 0; i < shown; i++)
         render_job(&reply->out, NULL, &jobs[i]);
-    /* A search cut short goes on behind the last row it looked at, not the last it shows. */
-    struct str cursor =
-        count > shown ? page_cursor(call, listing.name, &jobs[listing_last(&listing, count)].id, 0)
-        : is_cut      ? page_cursor(call, listing.name, &last, 0)
-                      : STR_NONE;
-    reply_list_end(reply, cursor);
+    reply_list_end(reply, listing_search_cursor(call, &listing, &search,
+                                                &jobs[listing_last(&listing, search.count)].id));
     return ERR_OK;
-}
-
-/* A listing inside a job the caller may see. */
-static enum err open_job_listing(struct call *call, const struct request *request, const char *name,
-                                 enum id_kind kind, struct job *job, struct listing *listing)
-{
-    struct str job_id = request_path(request, "job_id");
-    enum err   e = listing_open(
-          call, request, str_format(call->arena, "%s:%.*s", name, STR_ARG(job_id)), kind, listing);
-    if (e) return e;
-    return job_get(call, job_id, job);
 }
 
 static enum err get_job_files(struct call *call, const struct request *request, struct reply *reply)
 {
     struct job     job;
     struct listing listing;
-    enum err       e = open_job_listing(call, request, "files", ID_FILE, &job, &listing);
+    enum err       e = listing_open_of_job(call, request, "files", ID_FILE, &job, &listing);
     if (e) return e;
     struct delivered_file *files = NEW(call->arena, struct delivered_file, listing_rows(&listing));
     int                    count;
@@ -184,49 +167,11 @@ static enum err get_job_files(struct call *call, const struct request *request, 
     return ERR_OK;
 }
 
-static enum err render_with_file(struct call *call, struct reply *reply,
-                                 const struct submission *submission)
-{
-    if (submission->state != SUBMISSION_APPROVED) {
-        render_submission(call, &reply->out, NULL, submission, NULL);
-        return ERR_OK;
-    }
-    struct delivered_file file;
-    enum err              e = file_get_any(call, &submission->file_id, &file);
-    if (e) return e;
-    render_submission(call, &reply->out, NULL, submission, &file);
-    return ERR_OK;
-}
-
-static enum err get_job_submissions(struct call *call, const struct request *request,
-                                    struct reply *reply)
-{
-    struct job     job;
-    struct listing listing;
-    enum err e = open_job_listing(call, request, "submissions", ID_SUBMISSION, &job, &listing);
-    if (e) return e;
-    struct submission *rows = NEW(call->arena, struct submission, listing_rows(&listing));
-    int                count;
-    e = submission_list_of_job(call, &job, &listing.page.before, listing_rows(&listing), rows,
-                               &count);
-    if (e) return e;
-    int shown = listing_shown(&listing, count);
-    reply_list_begin(reply);
-    for (int i = 0; i < shown; i++) {
-        e = render_with_file(call, reply, &rows[i]);
-        if (e) return e;
-    }
-    reply_list_end(
-        reply, listing_cursor(call, &listing, count, &rows[listing_last(&listing, count)].id, 0));
-    return ERR_OK;
-}
-
 const struct binding jobs_bindings[] = {
     { .operation_id = "createJob", .handle = create_job, .rebuild = rebuild_job },
     { .operation_id = "listJobs", .handle = list_jobs },
     { .operation_id = "getJob", .handle = get_job },
     { .operation_id = "cancelJob", .handle = cancel_job },
     { .operation_id = "getJobFiles", .handle = get_job_files },
-    { .operation_id = "getJobSubmissions", .handle = get_job_submissions },
     { 0 },
 };

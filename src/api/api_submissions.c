@@ -1,9 +1,96 @@
 #include "api/api.h"
 #include "api/listing.h"
 #include "api/render.h"
+#include "base/time_text.h"
+
+static enum err render_with_file(struct call *call, struct reply *reply,
+                                 const struct submission *submission)
+{
+    if (submission->state != SUBMISSION_APPROVED) {
+        render_submission(call, &reply->out, NULL, submission, NULL);
+        return ERR_OK;
+    }
+    struct delivered_file file;
+    enum err              e = file_get_any(call, &submission->file_id, &file);
+    if (e) return e;
+    render_submission(call, &reply->out, NULL, submission, &file);
+    return ERR_OK;
+}
+
+/* A page of those that pass the filter. */
+static enum err reply_page(struct call *call, const struct listing *listing,
+                           struct submission_filter *filter, struct reply *reply)
+{
+    struct submission *rows = NEW(call->arena, struct submission, listing_rows(listing));
+    struct page_search search;
+    filter->before = listing->page.before;
+    enum err e = submission_list(call, filter, listing_rows(listing), rows, &search);
+    if (e) return e;
+    int shown = listing_shown(listing, search.count);
+    reply_list_begin(reply);
+    for (int i = 0; i < shown; i++) {
+        e = render_with_file(call, reply, &rows[i]);
+        if (e) return e;
+    }
+    const struct id *last = &rows[listing_last(listing, search.count)].id;
+    reply_list_end(reply, listing_search_cursor(call, listing, &search, last));
+    return ERR_OK;
+}
+
+static enum err get_job_submissions(struct call *call, const struct request *request,
+                                    struct reply *reply)
+{
+    struct job     job;
+    struct listing listing;
+    enum err e = listing_open_of_job(call, request, "submissions", ID_SUBMISSION, &job, &listing);
+    if (e) return e;
+    struct submission_filter filter = submission_filter_any();
+    filter.job_id = job.id;
+    return reply_page(call, &listing, &filter, reply);
+}
+
+/* The contract has checked the form of each. */
+static struct submission_filter read_filter(const struct request *request)
+{
+    struct submission_filter filter = submission_filter_any();
+    struct str               status = request_text(request, "status");
+    struct str               start = request_text(request, "start_date");
+    struct str               end = request_text(request, "end_date");
+    if (status.data) CHECK(submission_state_parse(status, &filter.state));
+    if (start.data) CHECK(time_parse(start, &filter.created_from_ms));
+    if (end.data) CHECK(time_parse(end, &filter.created_before_ms));
+    filter.stars_min = request_int(request, "min_score", 0);
+    return filter;
+}
 
 static enum err list_submissions(struct call *call, const struct request *request,
                                  struct reply *reply)
+{
+    struct listing listing;
+    enum err       e =
+        listing_open(call, request, page_listing(call, "submissions"), ID_SUBMISSION, &listing);
+    if (e) return e;
+    struct submission_filter filter = read_filter(request);
+    struct str               job_id = request_text(request, "job_id");
+    struct job               job;
+    if (job_id.data) {
+        e = job_get(call, job_id, &job);
+        if (e) return e;
+        filter.job_id = job.id;
+    }
+    return reply_page(call, &listing, &filter, reply);
+}
+
+static enum err get_submission(struct call *call, const struct request *request,
+                               struct reply *reply)
+{
+    struct submission submission;
+    enum err          e = submission_get(call, request_path(request, "submission_id"), &submission);
+    if (e) return e;
+    return render_with_file(call, reply, &submission);
+}
+
+static enum err list_own(struct call *call, const struct request *request, struct reply *reply)
 {
     struct listing listing;
     enum err       e =
@@ -22,8 +109,7 @@ static enum err list_submissions(struct call *call, const struct request *reques
     return ERR_OK;
 }
 
-static enum err get_submission(struct call *call, const struct request *request,
-                               struct reply *reply)
+static enum err get_own(struct call *call, const struct request *request, struct reply *reply)
 {
     struct submission submission;
     enum err e = submission_get_own(call, request_path(request, "submission_id"), &submission);
@@ -44,8 +130,11 @@ static enum err retry_submission(struct call *call, const struct request *reques
 }
 
 const struct binding submissions_bindings[] = {
-    { .operation_id = "listWorkerSubmissions", .handle = list_submissions },
-    { .operation_id = "getWorkerSubmission", .handle = get_submission },
+    { .operation_id = "getJobSubmissions", .handle = get_job_submissions },
+    { .operation_id = "listSubmissions", .handle = list_submissions },
+    { .operation_id = "getSubmission", .handle = get_submission },
+    { .operation_id = "listWorkerSubmissions", .handle = list_own },
+    { .operation_id = "getWorkerSubmission", .handle = get_own },
     { .operation_id = "retrySubmission", .handle = retry_submission },
     { 0 },
 };

@@ -69,8 +69,7 @@ static enum err tus_options(struct call *call, const struct request *request, st
     return ERR_OK;
 }
 
-/* --- HEAD ---------------------------------------------------------------------------------------
- */
+/* --- HEAD --- */
 
 static enum err reply_offset(struct exchange *exchange, int64_t offset, int64_t size_bytes)
 {
@@ -118,8 +117,7 @@ static enum err get_upload_offset(struct exchange *exchange)
     return e;
 }
 
-/* --- DELETE -------------------------------------------------------------------------------------
- */
+/* --- DELETE --- */
 
 static enum err commit_termination(struct call *call, void *argument)
 {

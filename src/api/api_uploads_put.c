@@ -5,39 +5,22 @@
 static enum err prepare(struct exchange *exchange)
 {
     struct upload_stream *stream = exchange->stream;
-    struct call          *call = &exchange->call;
     int64_t               declared = exchange->http->body_bytes_declared; /* -1 = not said */
-    struct job            job;
-    enum err e = reservation_get(call, request_path(&exchange->request, "reservation_id"),
-                                 &stream->reservation);
+    enum err              e =
+        upload_stream_make(exchange, request_path(&exchange->request, "reservation_id"), declared);
     if (e) return e;
-    e = upload_may_begin(call, &stream->reservation, &job);
-    if (e) return e;
-    stream->formats = job.formats;
-    int64_t bytes_max = upload_bytes_max(job.formats);
-    if (declared > bytes_max)
-        return FAIL(&call->error, ERR_TOO_LARGE, "file_too_large",
-                    "a file of this job may have %lld bytes", (long long)bytes_max);
     if (declared == 0)
-        return FAIL(&call->error, ERR_MEDIA_TYPE, "unsupported_format",
+        return FAIL(&exchange->call.error, ERR_MEDIA_TYPE, "unsupported_format",
                     "an empty file is of no type");
-    stream->upload = (struct upload){
-        .id = id_new(ID_UPLOAD, call->now_ms),
-        .worker_id = call->actor.worker_id,
-        .reservation_id = stream->reservation.id,
-        .size_bytes = declared > 0 ? declared : 0,
-        .filename = upload_disposition_filename(exchange->http->arena,
-                                                http_header(exchange->http, "Content-Disposition")),
-    };
+    stream->upload.size_bytes = declared > 0 ? declared : 0;
+    stream->upload.filename = upload_disposition_filename(
+        exchange->http->arena, http_header(exchange->http, "Content-Disposition"));
     return upload_stream_take(exchange, 0);
 }
 
 static enum err put_begin(struct exchange *exchange)
 {
-    upload_stream_new(exchange);
-    enum err e = prepare(exchange);
-    if (e) upload_stream_close(exchange);
-    return e;
+    return upload_stream_begin(exchange, prepare);
 }
 
 static enum err put_finish(struct exchange *exchange)

@@ -2,8 +2,7 @@
 
 #include "base/num.h"
 
-/* --- what creating and appending have in common ------------------------------------------------
- */
+/* --- what creating and appending have in common --- */
 
 static bool is_offset_stream(const struct http_exchange *http)
 {
@@ -31,26 +30,16 @@ static enum err read_bytes_header(struct exchange *exchange, const char *name, i
     return FAIL(&exchange->call.error, ERR_INVALID, "invalid_parameters", "bad %s", name);
 }
 
-static enum err too_large(struct exchange *exchange, int64_t bytes_max)
+/* Too large for its job: how large may it be? */
+static void tell_bytes_max(struct exchange *exchange)
 {
-    http_reply_header(exchange->http, "Tus-Max-Size",
-                      str_format(exchange->http->arena, "%lld", (long long)bytes_max));
-    return FAIL(&exchange->call.error, ERR_TOO_LARGE, "file_too_large",
-                "a file of this job may have %lld bytes", (long long)bytes_max);
+    const struct upload_stream *stream = exchange->stream;
+    http_reply_header(
+        exchange->http, "Tus-Max-Size",
+        str_format(exchange->http->arena, "%lld", (long long)upload_bytes_max(stream->formats)));
 }
 
-/* begin of both: what was taken must be given back when it is refused. */
-static enum err begin(struct exchange *exchange, enum err (*prepare)(struct exchange *exchange))
-{
-    upload_stream_new(exchange);
-    enum err e = upload_check_version(exchange);
-    if (e == ERR_OK) e = prepare(exchange);
-    if (e) upload_stream_close(exchange);
-    return e;
-}
-
-/* --- creating -----------------------------------------------------------------------------------
- */
+/* --- creating --- */
 
 /* Upload-Length, or a promise of it. */
 static enum err read_length(struct exchange *exchange)
@@ -91,25 +80,17 @@ static enum err read_create_headers(struct exchange *exchange)
 static enum err prepare_create(struct exchange *exchange)
 {
     struct upload_stream *stream = exchange->stream;
-    struct call          *call = &exchange->call;
-    struct job            job;
-    enum err              e = read_create_headers(exchange);
+    enum err              e = upload_check_version(exchange);
     if (e) return e;
-    e = reservation_get(call, request_text(&exchange->request, "reservation"),
-                        &stream->reservation);
+    e = read_create_headers(exchange);
     if (e) return e;
-    e = upload_may_begin(call, &stream->reservation, &job);
-    if (e) return e;
-    stream->formats = job.formats;
-    int64_t bytes_max = upload_bytes_max(job.formats);
     int64_t announced = num_max(stream->upload.size_bytes, exchange->http->body_bytes_declared);
-    if (announced > bytes_max) return too_large(exchange, bytes_max);
+    e = upload_stream_make(exchange, request_text(&exchange->request, "reservation"), announced);
+    if (e == ERR_TOO_LARGE) tell_bytes_max(exchange);
+    if (e) return e;
     if (stream->upload.size_bytes && announced > stream->upload.size_bytes)
-        return FAIL(&call->error, ERR_TOO_LARGE, "too_many_bytes",
+        return FAIL(&exchange->call.error, ERR_TOO_LARGE, "too_many_bytes",
                     "more bytes than Upload-Length says");
-    stream->upload.id = id_new(ID_UPLOAD, call->now_ms);
-    stream->upload.worker_id = call->actor.worker_id;
-    stream->upload.reservation_id = stream->reservation.id;
     e = upload_stream_take(exchange, 0);
     if (e) return e;
     return upload_stream_expect_checksum(exchange);
@@ -117,7 +98,7 @@ static enum err prepare_create(struct exchange *exchange)
 
 static enum err create_begin(struct exchange *exchange)
 {
-    return begin(exchange, prepare_create);
+    return upload_stream_begin(exchange, prepare_create);
 }
 
 static enum err commit_row(struct call *call, void *argument)
@@ -155,8 +136,7 @@ const struct stream_ops upload_create_ops = {
     .end = upload_stream_end,
 };
 
-/* --- appending ----------------------------------------------------------------------------------
- */
+/* --- appending --- */
 
 /* The upload was finished before: nothing but a repeat of the last, empty request fits. */
 static enum err prepare_done(struct exchange *exchange, int64_t offset)
@@ -196,7 +176,9 @@ static enum err prepare_append(struct exchange *exchange)
     struct upload_stream *stream = exchange->stream;
     int64_t               offset;
     bool                  has_offset;
-    enum err              e = check_content_type(exchange);
+    enum err              e = upload_check_version(exchange);
+    if (e) return e;
+    e = check_content_type(exchange);
     if (e) return e;
     e = read_bytes_header(exchange, "Upload-Offset", &offset, &has_offset);
     if (e) return e;
@@ -216,7 +198,7 @@ static enum err prepare_append(struct exchange *exchange)
 
 static enum err append_begin(struct exchange *exchange)
 {
-    return begin(exchange, prepare_append);
+    return upload_stream_begin(exchange, prepare_append);
 }
 
 static enum err commit_length(struct call *call, void *argument)

@@ -1,7 +1,6 @@
 #include "api/api.h"
 
-/* --- binding ------------------------------------------------------------------------------------
- */
+/* --- binding --- */
 
 static const struct binding *const binding_tables[] = {
     jobs_bindings,      keys_bindings,        billing_bindings,     organisation_bindings,
@@ -49,8 +48,7 @@ enum err api_bind(struct api *api, const struct binding *more, struct error *err
     return ERR_OK;
 }
 
-/* --- for handlers -------------------------------------------------------------------------------
- */
+/* --- for handlers --- */
 
 struct str request_path(const struct request *request, const char *name)
 {

@@ -7,8 +7,7 @@
 
 #include <string.h>
 
-/* --- one request --------------------------------------------------------------------------------
- */
+/* --- one request --- */
 
 /* Begin a call on this thread's reader. */
 static enum err begin_read(struct exchange *exchange)
@@ -39,8 +38,7 @@ static void finish(struct exchange *exchange, enum err e)
     reply_send(exchange);
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 static enum err recheck(struct call *call)
 {
@@ -162,8 +160,7 @@ enum err exchange_commit(struct exchange *exchange,
     return e;
 }
 
-/* --- on the I/O pool ----------------------------------------------------------------------------
- */
+/* --- on the I/O pool --- */
 
 static void io_run(void *argument)
 {
@@ -190,8 +187,7 @@ static void start_io(struct exchange *exchange)
     http_resume(exchange->http);
 }
 
-/* --- the four callbacks -------------------------------------------------------------------------
- */
+/* --- the four callbacks --- */
 
 static struct exchange *exchange_new(struct api *api, struct http_exchange *http)
 {

@@ -8,6 +8,16 @@ enum err listing_open(struct call *call, const struct request *request, struct s
                      request_int(request, "limit", PAGE_ROWS_DEFAULT), kind, &ret_listing->page);
 }
 
+enum err listing_open_of_job(struct call *call, const struct request *request, const char *name,
+                             enum id_kind kind, struct job *ret_job, struct listing *ret_listing)
+{
+    struct str job_id = request_path(request, "job_id");
+    struct str listing_name = str_format(call->arena, "%s:%.*s", name, STR_ARG(job_id));
+    enum err   e = listing_open(call, request, listing_name, kind, ret_listing);
+    if (e) return e;
+    return job_get(call, job_id, ret_job);
+}
+
 int listing_rows(const struct listing *listing)
 {
     return listing->page.rows_max + 1;
@@ -29,4 +39,12 @@ struct str listing_cursor(struct call *call, const struct listing *listing, int 
 {
     if (count <= listing->page.rows_max) return STR_NONE;
     return page_cursor(call, listing->name, last, key);
+}
+
+struct str listing_search_cursor(struct call *call, const struct listing *listing,
+                                 const struct page_search *search, const struct id *last)
+{
+    if (search->count <= listing->page.rows_max && page_search_is_cut(search))
+        return page_cursor(call, listing->name, &search->last_seen, 0);
+    return listing_cursor(call, listing, search->count, last, 0);
 }

@@ -5,6 +5,15 @@ static void out_id(struct json_out *out, const char *key, const struct id *id)
     out_text(out, key, id_str(id));
 }
 
+/* Open a resource: what all of them begin with. */
+static void out_resource(struct json_out *out, const char *key, const char *object,
+                         const struct id *id)
+{
+    out_object(out, key);
+    out_id(out, "id", id);
+    out_text(out, "object", str_of(object));
+}
+
 /* 0 = null. */
 static void out_int_or_null(struct json_out *out, const char *key, int64_t value)
 {
@@ -46,9 +55,7 @@ static void out_demands(struct json_out *out, const struct job *job)
 
 void render_job(struct json_out *out, const char *key, const struct job *job)
 {
-    out_object(out, key);
-    out_id(out, "id", &job->id);
-    out_text(out, "object", STR("job"));
+    out_resource(out, key, "job", &job->id);
     out_id(out, "organization_id", &job->org_id);
     out_text(out, "type", str_of(job_type_name(job->type)));
     out_text(out, "description", job->description);
@@ -76,9 +83,7 @@ void render_file(struct call *call, struct json_out *out, const char *key,
 {
     int64_t    expires_ms;
     struct str url = file_download_url(call, &file->id, &expires_ms);
-    out_object(out, key);
-    out_id(out, "id", &file->id);
-    out_text(out, "object", STR("file"));
+    out_resource(out, key, "file", &file->id);
     out_id(out, "job_id", &file->job_id);
     out_id(out, "submission_id", &file->submission_id);
     out_text(out, "content_type", str_of(media_type_name(file->media_type)));
@@ -99,9 +104,7 @@ void render_file(struct call *call, struct json_out *out, const char *key,
 void render_submission(struct call *call, struct json_out *out, const char *key,
                        const struct submission *submission, const struct delivered_file *file)
 {
-    out_object(out, key);
-    out_id(out, "id", &submission->id);
-    out_text(out, "object", STR("submission"));
+    out_resource(out, key, "submission", &submission->id);
     out_id(out, "job_id", &submission->job_id);
     out_text(out, "status", str_of(submission_state_name(submission->state)));
     out_int_or_null(out, "ai_star_rating", submission->stars);
@@ -123,11 +126,10 @@ static void out_scopes(struct json_out *out, unsigned scopes)
     out_close(out);
 }
 
-/* What a new key and a listed one have in common. */
-static void out_key_members(struct json_out *out, const struct api_key *api_key)
+/* Open a key, with what a new and a listed one have in common. */
+static void out_key(struct json_out *out, const char *key, const struct api_key *api_key)
 {
-    out_id(out, "id", &api_key->id);
-    out_text(out, "object", STR("api_key"));
+    out_resource(out, key, "api_key", &api_key->id);
     out_text(out, "name", api_key->name);
     out_text(out, "prefix", api_key->prefix);
     out_scopes(out, api_key->scopes);
@@ -139,16 +141,14 @@ static void out_key_members(struct json_out *out, const struct api_key *api_key)
 
 void render_new_key(struct json_out *out, const char *key, const struct api_key *api_key)
 {
-    out_object(out, key);
-    out_key_members(out, api_key);
+    out_key(out, key, api_key);
     out_text(out, "secret", api_key->secret);
     out_close(out);
 }
 
 void render_key(struct json_out *out, const char *key, const struct api_key *api_key)
 {
-    out_object(out, key);
-    out_key_members(out, api_key);
+    out_key(out, key, api_key);
     out_text(out, "hint", api_key->hint);
     out_time(out, "last_used_at", api_key->last_used_ms);
     out_close(out);
@@ -167,9 +167,7 @@ void render_balance(struct json_out *out, const char *key, const struct balance 
 
 void render_transaction(struct json_out *out, const char *key, const struct transaction *row)
 {
-    out_object(out, key);
-    out_id(out, "id", &row->id);
-    out_text(out, "object", STR("credit_transaction"));
+    out_resource(out, key, "credit_transaction", &row->id);
     out_text(out, "type", str_of(transfer_kind_name(row->kind)));
     out_text(out, "description", row->description);
     out_int(out, "amount_cents", row->amount_cents);
@@ -217,9 +215,7 @@ void render_worker_session(struct json_out *out, const char *key,
 void render_worker_job(struct json_out *out, const char *key, const struct job *job,
                        int64_t slots_open, const char *refusal)
 {
-    out_object(out, key);
-    out_id(out, "id", &job->id);
-    out_text(out, "object", STR("worker_job"));
+    out_resource(out, key, "worker_job", &job->id);
     out_text(out, "type", str_of(job_type_name(job->type)));
     out_text(out, "description", job->description);
     out_formats(out, job);
@@ -238,9 +234,7 @@ void render_reservation(struct call *call, struct json_out *out, const char *key
 {
     struct str url = str_format(call->arena, "%.*s/worker/v1/uploads?reservation=%s",
                                 STR_ARG(call->config->public_url), reservation->id.text);
-    out_object(out, key);
-    out_id(out, "id", &reservation->id);
-    out_text(out, "object", STR("reservation"));
+    out_resource(out, key, "reservation", &reservation->id);
     out_id(out, "job_id", &reservation->job_id);
     out_id(out, "submission_id", &reservation->submission_id);
     out_text(out, "upload_url", url);
@@ -252,9 +246,7 @@ void render_worker_submission(struct json_out *out, const char *key,
                               const struct submission *submission)
 {
     bool is_paid = submission->state == SUBMISSION_APPROVED;
-    out_object(out, key);
-    out_id(out, "id", &submission->id);
-    out_text(out, "object", STR("submission"));
+    out_resource(out, key, "submission", &submission->id);
     out_id(out, "job_id", &submission->job_id);
     out_text(out, "status", str_of(submission_state_name(submission->state)));
     out_int(out, "attempt", submission->attempt);
@@ -275,9 +267,7 @@ void render_worker_submission(struct json_out *out, const char *key,
 
 void render_payout(struct json_out *out, const char *key, const struct payout *payout)
 {
-    out_object(out, key);
-    out_id(out, "id", &payout->id);
-    out_text(out, "object", STR("payout"));
+    out_resource(out, key, "payout", &payout->id);
     out_id(out, "submission_id", &payout->submission_id);
     out_id(out, "job_id", &payout->job_id);
     out_int(out, "amount_cents", payout->amount_cents);

@@ -25,8 +25,7 @@ struct str upload_filename(struct arena *arena, struct str name)
     return clean;
 }
 
-/* --- Upload-Checksum ----------------------------------------------------------------------------
- */
+/* --- Upload-Checksum --- */
 
 static bool algorithm_parse(struct str name, enum checksum_kind *ret_kind)
 {
@@ -54,8 +53,7 @@ enum err upload_checksum_parse(struct arena *arena, struct str value, struct err
     return ERR_OK;
 }
 
-/* --- Upload-Metadata ----------------------------------------------------------------------------
- */
+/* --- Upload-Metadata --- */
 
 static bool is_metadata_name(struct str name)
 {
@@ -89,8 +87,7 @@ enum err upload_metadata_parse(struct arena *arena, struct str value, struct err
     return ERR_OK;
 }
 
-/* --- Content-Disposition ------------------------------------------------------------------------
- */
+/* --- Content-Disposition --- */
 
 /* The next "; name=value" or "; name="quoted \" value"". False at the end or at what is neither. */
 static bool next_parameter(struct arena *arena, struct str *rest, struct str *ret_name,

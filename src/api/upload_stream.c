@@ -9,8 +9,7 @@
 
 enum { COPY_BYTES = 64 << 10 };
 
-/* --- what requests have in common ---------------------------------------------------------------
- */
+/* --- what requests have in common --- */
 
 enum err upload_check_version(struct exchange *exchange)
 {
@@ -20,7 +19,7 @@ enum err upload_check_version(struct exchange *exchange)
                 "send Tus-Resumable: 1.0.0");
 }
 
-enum err upload_check_state(struct exchange *exchange, const struct upload *upload)
+static enum err check_state(struct exchange *exchange, const struct upload *upload)
 {
     switch (upload->state) {
     case UPLOAD_OPEN:
@@ -33,7 +32,8 @@ enum err upload_check_state(struct exchange *exchange, const struct upload *uplo
     }
 }
 
-enum err upload_use_reader(struct exchange *exchange)
+/* Put call.db back on this thread's reader, after exchange_commit. */
+static enum err use_reader(struct exchange *exchange)
 {
     struct db *db;
     enum err   e = db_readers_get(exchange->api->readers, &exchange->call.error, &db);
@@ -61,8 +61,7 @@ void upload_reply_progress(struct exchange *exchange, const struct upload *uploa
     reply_header(reply, "Upload-Expires", str_of(expires));
 }
 
-/* --- begin --------------------------------------------------------------------------------------
- */
+/* --- begin --- */
 
 struct upload_stream *upload_stream_new(struct exchange *exchange)
 {
@@ -70,6 +69,35 @@ struct upload_stream *upload_stream_new(struct exchange *exchange)
     stream->side_fd = -1;
     exchange->stream = stream;
     return stream;
+}
+
+enum err upload_stream_begin(struct exchange *exchange,
+                             enum err (*prepare)(struct exchange *exchange))
+{
+    upload_stream_new(exchange);
+    enum err e = prepare(exchange);
+    if (e) upload_stream_close(exchange);
+    return e;
+}
+
+enum err upload_stream_make(struct exchange *exchange, struct str reservation_id, int64_t bytes_min)
+{
+    struct upload_stream *stream = exchange->stream;
+    struct call          *call = &exchange->call;
+    struct job            job;
+    enum err              e = reservation_get(call, reservation_id, &stream->reservation);
+    if (e) return e;
+    e = upload_may_begin(call, &stream->reservation, &job);
+    if (e) return e;
+    stream->formats = job.formats;
+    int64_t bytes_max = upload_bytes_max(job.formats);
+    if (bytes_min > bytes_max)
+        return FAIL(&call->error, ERR_TOO_LARGE, "file_too_large",
+                    "a file of this job may have %lld bytes", (long long)bytes_max);
+    stream->upload.id = id_new(ID_UPLOAD, call->now_ms);
+    stream->upload.worker_id = call->actor.worker_id;
+    stream->upload.reservation_id = stream->reservation.id;
+    return ERR_OK;
 }
 
 enum err upload_stream_find(struct exchange *exchange)
@@ -81,7 +109,7 @@ enum err upload_stream_find(struct exchange *exchange)
         upload_get_own(call, request_path(&exchange->request, "upload_id"), &stream->upload);
     if (e) return e;
     stream->has_row = true;
-    e = upload_check_state(exchange, &stream->upload);
+    e = check_state(exchange, &stream->upload);
     if (e) return e;
     e = reservation_get(call, id_str(&stream->upload.reservation_id), &stream->reservation);
     if (e) return e;
@@ -127,7 +155,7 @@ static enum err check_still_open(struct exchange *exchange)
     if (e || state == UPLOAD_OPEN) return e;
     stream->upload.state = state;
     upload_session_end(stream->session, true);
-    e = upload_check_state(exchange, &stream->upload);
+    e = check_state(exchange, &stream->upload);
     if (e) return e;
     return FAIL(&exchange->call.error, ERR_CONFLICT, "upload_taken_over",
                 "another request has just completed the upload");
@@ -181,8 +209,7 @@ enum err upload_stream_expect_checksum(struct exchange *exchange)
     return ERR_OK;
 }
 
-/* --- pieces -------------------------------------------------------------------------------------
- */
+/* --- pieces --- */
 
 static enum err piece_to_side(struct exchange *exchange, struct str piece)
 {
@@ -212,8 +239,7 @@ enum err upload_stream_piece(struct exchange *exchange, struct str piece)
     return upload_session_append(stream->session, stream->generation, piece, &exchange->call.error);
 }
 
-/* --- finish -------------------------------------------------------------------------------------
- */
+/* --- finish --- */
 
 static enum err append_side(struct exchange *exchange)
 {
@@ -349,12 +375,12 @@ static void take_back(struct exchange *exchange)
 static enum err arrive(struct exchange *exchange)
 {
     struct upload_stream *stream = exchange->stream;
-    enum err              e = upload_use_reader(exchange);
+    enum err              e = use_reader(exchange);
     if (e) return e;
     if (stream->has_row) {
         e = upload_get_own(&exchange->call, id_str(&stream->upload.id), &stream->upload);
         if (e) return e;
-        e = upload_check_state(exchange, &stream->upload);
+        e = check_state(exchange, &stream->upload);
         if (e || stream->upload.state == UPLOAD_DONE) return e;
     }
     e = check_arrival(exchange);
@@ -384,8 +410,7 @@ enum err upload_stream_arrive(struct exchange *exchange)
     return e;
 }
 
-/* --- end ----------------------------------------------------------------------------------------
- */
+/* --- end --- */
 
 void upload_stream_close(struct exchange *exchange)
 {

@@ -31,22 +31,29 @@ struct upload_stream {
  * reply. */
 MUST_USE enum err upload_check_version(struct exchange *exchange);
 
-/* Refuses with the reason when the upload is neither open nor done: ERR_GONE "upload_refused" |
- * "upload_ended". */
-MUST_USE enum err upload_check_state(struct exchange *exchange, const struct upload *upload);
-
 /* An empty stream that becomes the exchange's. */
 struct upload_stream *upload_stream_new(struct exchange *exchange);
 
+/* stream_ops.begin of every upload: a new stream, prepared; a refusal gives back what was taken. */
+MUST_USE enum err upload_stream_begin(struct exchange *exchange,
+                                      enum err (*prepare)(struct exchange *exchange));
+
+/* The stream is of a new upload, of at least so many bytes, for the acting worker's reservation.
+ * ERR_NOT_FOUND "reservation"; ERR_CONFLICT "job_closed" | "reservation_expired"; ERR_TOO_LARGE
+ * "file_too_large": stream->formats is known then. */
+MUST_USE enum err upload_stream_make(struct exchange *exchange, struct str reservation_id,
+                                     int64_t bytes_min);
+
 /* The upload that the path names, with its reservation and what its job takes, read in the
- * transaction that call.db has open. ERR_NOT_FOUND "upload", ERR_GONE as upload_check_state. */
+ * transaction that call.db has open. ERR_NOT_FOUND "upload"; ERR_GONE "upload_refused" |
+ * "upload_ended". */
 MUST_USE enum err upload_stream_find(struct exchange *exchange);
 
 /* The same in a transaction of its own: for the I/O pool. */
 MUST_USE enum err upload_stream_find_now(struct exchange *exchange);
 
 /* Pin the session of stream->upload and take it over; ends the read transaction that call.db has
- * open. ERR_GONE as upload_check_state, ERR_CONFLICT "upload_taken_over": it has ended meanwhile.
+ * open. ERR_GONE as upload_stream_find, ERR_CONFLICT "upload_taken_over": it has ended meanwhile.
  * expected_offset as for upload_session_take; when it is wrong, the true one goes into the reply's
  * Upload-Offset. */
 MUST_USE enum err upload_stream_take(struct exchange *exchange, int64_t expected_offset);
@@ -75,9 +82,6 @@ void upload_stream_close(struct exchange *exchange);
 
 /* stream_ops.end of every upload. */
 void upload_stream_end(struct exchange *exchange, bool is_complete);
-
-/* Put call.db back on this thread's reader, after exchange_commit. */
-MUST_USE enum err upload_use_reader(struct exchange *exchange);
 
 /* createUpload, appendUpload, putReservationFile. */
 extern const struct stream_ops upload_create_ops, upload_append_ops, upload_put_ops;

@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- the table ----------------------------------------------------------------------------------
- */
+/* --- the table --- */
 
 struct upload_table *upload_table_open(const struct api *api)
 {
@@ -48,13 +47,9 @@ int upload_table_count(struct upload_table *table)
     return count;
 }
 
-/* FNV-1a. */
 static uint32_t hash_of(const struct id *id)
 {
-    uint32_t hash = 2166136261u;
-    for (const char *at = id->text; *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 16777619u;
-    return hash;
+    return str_hash(id_str(id));
 }
 
 void upload_table_lock(struct upload_table *table, const struct id *reservation_id)
@@ -67,8 +62,7 @@ void upload_table_unlock(struct upload_table *table, const struct id *reservatio
     pthread_mutex_unlock(&table->stripes[hash_of(reservation_id) % UPLOAD_STRIPES]);
 }
 
-/* --- the lists, under the table's lock ----------------------------------------------------------
- */
+/* --- the lists, under the table's lock --- */
 
 static struct upload_session **bucket_of(struct upload_table *table, const struct id *id)
 {
@@ -134,8 +128,7 @@ static struct upload_session *take_slot(struct upload_table *table)
     return session;
 }
 
-/* --- pins ---------------------------------------------------------------------------------------
- */
+/* --- pins --- */
 
 static enum err make(struct upload_table *table, const struct upload_origin *origin,
                      struct error *error, struct upload_session **ret_session)
@@ -218,8 +211,7 @@ static void leave(struct upload_session *session)
     pthread_mutex_unlock(&table->lock);
 }
 
-/* --- in the background --------------------------------------------------------------------------
- */
+/* --- in the background --- */
 
 static void call_of(const struct upload_session *session, struct db *db, struct call *ret_call)
 {

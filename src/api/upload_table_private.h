@@ -68,8 +68,7 @@ struct upload_table {
     struct upload_session  sessions[UPLOAD_SESSIONS_MAX];
 };
 
-/* --- upload_table_session.c
- * ----------------------------------------------------------------------- */
+/* --- upload_table_session.c --- */
 
 /* Begin a session in a slot nobody sees: open its part, or the blob it became. */
 MUST_USE enum err upload_session_begin(struct upload_session      *session,
@@ -81,7 +80,7 @@ MUST_USE enum err upload_session_wake(struct upload_session      *session,
                                       const struct upload_origin *origin, struct error *error);
 void              upload_session_drop(struct upload_session *session); /* give up what it holds */
 
-/* --- upload_table.c ------------------------------------------------------------------------- */
+/* --- upload_table.c --- */
 
 void upload_session_pin_again(struct upload_session *session); /* by who has a pin */
 

@@ -10,10 +10,8 @@
 #include <unistd.h>
 
 enum { READ_BYTES = 256 << 10 };
-static const int64_t RENEW_EVERY_MS = 60 * 1000;
 
-/* --- begin and drop -----------------------------------------------------------------------------
- */
+/* --- begin and drop --- */
 
 /* A finish that ended between its rename and its commit left the bytes under the blob's name. */
 static bool find_renamed(struct upload_session *session, struct error *error)
@@ -119,8 +117,7 @@ void upload_session_drop(struct upload_session *session)
     session->id = (struct id){ 0 };
 }
 
-/* --- small questions ----------------------------------------------------------------------------
- */
+/* --- small questions --- */
 
 static enum err check_life(const struct upload_session *session, struct error *error)
 {
@@ -210,7 +207,8 @@ bool upload_session_is_complete(struct upload_session *session)
 
 static bool is_renewal_due(const struct upload_session *session, int64_t now_ms)
 {
-    return !session->is_renewing && now_ms >= session->reservation.renewed_ms + RENEW_EVERY_MS;
+    return !session->is_renewing &&
+           now_ms >= session->reservation.renewed_ms + RESERVATION_RENEW_EVERY_MS;
 }
 
 bool upload_session_take_renewal(struct upload_session *session, int64_t now_ms,
@@ -226,8 +224,7 @@ bool upload_session_take_renewal(struct upload_session *session, int64_t now_ms,
     return is_due;
 }
 
-/* --- judging, under the session's lock ----------------------------------------------------------
- */
+/* --- judging, under the session's lock --- */
 
 static enum err refuse_type(struct upload_session *session, struct error *error)
 {
@@ -287,8 +284,7 @@ static void forget_first(struct upload_session *session)
     session->bytes_max = upload_bytes_max(session->formats);
 }
 
-/* --- bytes --------------------------------------------------------------------------------------
- */
+/* --- bytes --- */
 
 static enum err write_piece(struct upload_session *session, struct str piece, struct error *error)
 {
@@ -356,8 +352,7 @@ enum err upload_session_set_size(struct upload_session *session, int64_t size_by
     return e;
 }
 
-/* --- on the I/O pool ----------------------------------------------------------------------------
- */
+/* --- on the I/O pool --- */
 
 /* The kernel may have dropped what it could not write: only what was durable before is certain. */
 static void go_back(struct upload_session *session)

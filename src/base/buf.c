@@ -11,12 +11,6 @@ void buf_init(struct buf *buf, struct arena *arena, size_t bytes_max)
     *buf = (struct buf){ .arena = arena, .bytes_max = bytes_max };
 }
 
-void buf_clear(struct buf *buf)
-{
-    buf->len = 0;
-    buf->failed = false;
-}
-
 /* Room for extra more bytes and a NUL that vsnprintf may write after them, or failed. */
 static bool buf_reserve(struct buf *buf, size_t extra)
 {

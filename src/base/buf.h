@@ -1,5 +1,6 @@
 /* Growing text in an arena with a ceiling. The first append that does not fit sets failed and
- * every later one is ignored, so a writer asks once, at the end. */
+ * every later one is ignored, so a writer asks once, at the end. Growing leaves the smaller memory
+ * behind in the arena: together less than the final size. */
 #ifndef FIRSTHAND_BASE_BUF_H
 #define FIRSTHAND_BASE_BUF_H
 
@@ -14,8 +15,7 @@ struct buf {
     bool          failed;
 };
 
-void buf_init(struct buf *buf, struct arena *arena, size_t bytes_max);
-void buf_clear(struct buf *buf); /* empty and not failed; keeps its memory */
+void buf_init(struct buf *buf, struct arena *arena, size_t bytes_max); /* allocates nothing yet */
 
 void buf_add(struct buf *buf, struct str text);
 void buf_add_byte(struct buf *buf, char byte);

@@ -53,7 +53,8 @@ struct error {
     char          detail[ERROR_DETAIL_BYTES_MAX]; /* never secrets, never other tenants' data */
 };
 
-/* Fill the error and yield the code, so that raising is one line. */
+/* Fill the error and yield the code, so that raising is one line. Its faults and retry_after_s stay
+ * as they are; the detail is cut at ERROR_DETAIL_BYTES_MAX. */
 #define FAIL(error, code, slug, ...)                                                               \
     error_set((error), (code), (slug), __FILE__, __LINE__, __VA_ARGS__)
 

@@ -3,6 +3,7 @@
 #include "base/num.h"
 #include "base/world.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -15,15 +16,22 @@ static const char *const prefixes[] = {
     [ID_SESSION] = "ses_",      [ID_RESERVATION] = "rsv_", [ID_UPLOAD] = "upl_",
     [ID_TASK] = "tsk_",         [ID_LOT] = "lot_",
 };
-_Static_assert(COUNT_OF(prefixes) == ID_KIND__COUNT, "every kind has a prefix");
+static_assert(COUNT_OF(prefixes) == ID_KIND__COUNT, "every kind has a prefix");
 
-enum { TIME_CHARS = 10, RANDOM_BYTES = 10 };
+enum { TIME_CHARS = 10, RANDOM_BYTES = 10, DIGITS_COUNT = sizeof(crockford) - 1 };
 static const int64_t ULID_TIME_MS_MAX = ((int64_t)1 << 48) - 1;
 
 /* The last id made by this process: what makes ids rise. */
 static pthread_mutex_t last_lock = PTHREAD_MUTEX_INITIALIZER;
 static int64_t         last_ms = -1;
 static unsigned char   last_random[RANDOM_BYTES];
+
+/* What a digit stands for; -1 for any other character. */
+static int digit_value(char c)
+{
+    const char *digit = memchr(crockford, c, DIGITS_COUNT);
+    return digit ? (int)(digit - crockford) : -1;
+}
 
 /* Ten characters of time, sixteen of chance. */
 static struct id id_build(enum id_kind kind, int64_t time_ms, const unsigned char *random)
@@ -73,9 +81,9 @@ static void id_take_apart(const struct id *id, int64_t *ret_time_ms, unsigned ch
     for (int half = 0; half < 2; half++) {
         uint64_t bits = 0;
         for (int i = 0; i < 8; i++) {
-            const char *digit = memchr(crockford, *at++, 32);
-            CHECK(digit != NULL);
-            bits = bits << 5 | (uint64_t)(digit - crockford);
+            int digit = digit_value(*at++);
+            CHECK(digit >= 0);
+            bits = bits << 5 | (uint64_t)digit;
         }
         for (int i = 4; i >= 0; i--, bits >>= 8)
             random[half * 5 + i] = (unsigned char)(bits & 0xff);
@@ -108,7 +116,7 @@ bool id_parse(struct str text, enum id_kind kind, struct id *ret_id)
     struct str prefix = str_of(prefixes[kind]);
     if (text.len != prefix.len + ULID_CHARS || !str_starts_with(text, prefix)) return false;
     for (size_t i = prefix.len; i < text.len; i++)
-        if (memchr(crockford, text.data[i], 32) == NULL) return false;
+        if (digit_value(text.data[i]) < 0) return false;
     if (text.data[prefix.len] > '7') return false; /* more than 128 bits */
     *ret_id = id_from_store(text);
     return true;
@@ -126,9 +134,9 @@ int64_t id_time_ms(const struct id *id)
     CHECK(at != NULL);
     int64_t time_ms = 0;
     for (int i = 1; i <= TIME_CHARS; i++) {
-        const char *digit = memchr(crockford, at[i], 32);
-        CHECK(digit != NULL);
-        time_ms = time_ms << 5 | (digit - crockford);
+        int digit = digit_value(at[i]);
+        CHECK(digit >= 0);
+        time_ms = time_ms << 5 | digit;
     }
     return time_ms;
 }

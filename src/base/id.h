@@ -24,7 +24,11 @@ enum id_kind {
     ID_KIND__COUNT
 };
 
-enum { ULID_CHARS = 26, ID_BYTES_MAX = 5 + ULID_CHARS + 1 };
+enum {
+    ULID_CHARS = 26,
+    ID_PREFIX_CHARS_MAX = 5,
+    ID_BYTES_MAX = ID_PREFIX_CHARS_MAX + ULID_CHARS + 1
+};
 
 struct id {
     char text[ID_BYTES_MAX]; /* NUL-terminated; empty = no id */

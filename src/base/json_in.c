@@ -50,7 +50,7 @@ enum err json_parse(struct arena *arena, struct str text, struct error *error, j
 {
     enum err e = check_bounds(text, error);
     if (e) return e;
-    if (text.len == 0) return FAIL(error, ERR_INVALID, "malformed_json", "the body is empty");
+    if (text.len == 0) return FAIL(error, ERR_INVALID, "malformed_json", "there is no text");
 
     json_error_t fault;
     json_t      *root =
@@ -63,11 +63,14 @@ enum err json_parse(struct arena *arena, struct str text, struct error *error, j
     return ERR_OK;
 }
 
+struct str json_text(const json_t *value)
+{
+    return (struct str){ json_string_value(value), json_string_length(value) };
+}
+
 struct str in_text(const json_t *object, const char *key, struct arena *arena)
 {
-    const json_t *value = json_object_get(object, key);
-    if (!json_is_string(value)) return STR_NONE;
-    return str_copy(arena, (struct str){ json_string_value(value), json_string_length(value) });
+    return str_copy(arena, json_text(json_object_get(object, key)));
 }
 
 bool json_whole_number(const json_t *value, int64_t *ret_value)

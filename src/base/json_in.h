@@ -1,4 +1,4 @@
-/* JSON in: strict parsing by jansson, and readers that copy values out of the tree.
+/* JSON in: strict parsing by jansson, and readers of values in the tree.
  * Refused beyond RFC 8259: duplicate keys, NUL in text, invalid UTF-8, depth over
  * JSON_IN_DEPTH_MAX, more than JSON_IN_VALUES_MAX values, numbers outside int64 or double. */
 #ifndef FIRSTHAND_BASE_JSON_IN_H
@@ -26,6 +26,9 @@ double     in_number(const json_t *object, const char *key, double when_absent);
 /* The member is there, and is not null / is null. */
 bool in_has(const json_t *object, const char *key);
 bool in_is_null(const json_t *object, const char *key);
+
+/* The text of a JSON string, borrowed from the tree; absent for any other value and for NULL. */
+struct str json_text(const json_t *value);
 
 /* A whole number of either JSON number type that fits int64. */
 MUST_USE bool json_whole_number(const json_t *value, int64_t *ret_value);

@@ -1,5 +1,6 @@
 #include "base/json_out.h"
 
+#include "base/json_in.h"
 #include "base/time_text.h"
 
 #include <math.h>
@@ -178,7 +179,9 @@ static void out_members(struct json_out *out, const json_t *value)
     size_t      name_len;
     json_t     *member;
     json_object_keylen_foreach(object, name, name_len, member)
+    {
         out_parsed(out, (struct str){ name, name_len }, member);
+    }
 }
 
 static void out_parsed(struct json_out *out, struct str key, const json_t *value)
@@ -200,9 +203,7 @@ static void out_parsed(struct json_out *out, struct str key, const json_t *value
 
     before_value(out, key);
     switch (json_typeof(value)) {
-    case JSON_STRING:
-        write_text(out->buf, (struct str){ json_string_value(value), json_string_length(value) });
-        return;
+    case JSON_STRING: write_text(out->buf, json_text(value)); return;
     case JSON_INTEGER: buf_add_int(out->buf, json_integer_value(value)); return;
     case JSON_REAL: {
         size_t before = out->buf->len;

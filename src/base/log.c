@@ -3,12 +3,12 @@
 #include "base/time_text.h"
 #include "base/world.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Process-wide by nature: there is one stderr. Set once at start, reopened by SIGHUP. */
@@ -16,24 +16,44 @@ static _Atomic int log_fd = STDERR_FILENO;
 static _Atomic int log_level_min = LOG_INFO;
 static char        log_path[1024];
 
+/* Room kept at the end of a line: an escape may pass the cut, and the object must be closed. */
+enum { END_BYTES = 16, LEAST_FIELD_BYTES = 48 };
+
 static const char *const level_names[] = { "debug", "info", "warning", "error" };
+static_assert(COUNT_OF(level_names) == LOG_LEVEL__COUNT, "every level has a name");
+
+bool log_level_parse(struct str name, enum log_level *ret_level)
+{
+    for (int level = 0; level < LOG_LEVEL__COUNT; level++) {
+        if (!str_eq(name, str_of(level_names[level]))) continue;
+        *ret_level = (enum log_level)level;
+        return true;
+    }
+    return false;
+}
+
+static int open_file(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
 
 bool log_open(enum log_level level, const char *path)
 {
-    atomic_store(&log_level_min, (int)level);
-    if (path == NULL) return true;
+    int fd = STDERR_FILENO;
+    if (path == NULL) path = "";
     if (strlen(path) >= sizeof(log_path)) return false;
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (path[0]) fd = open_file(path);
     if (fd < 0) return false;
     memcpy(log_path, path, strlen(path) + 1);
     atomic_store(&log_fd, fd);
+    atomic_store(&log_level_min, (int)level);
     return true;
 }
 
 void log_reopen(void)
 {
     if (log_path[0] == '\0') return;
-    int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    int fd = open_file(log_path);
     if (fd < 0) return;
     /* dup3 swaps the file under the number, so a line being written lands in one of the two. */
     dup3(fd, atomic_load(&log_fd), O_CLOEXEC);
@@ -87,7 +107,7 @@ static size_t plain_bytes(struct str text)
 /* Escaped, cut between characters so that the line's end always fits. */
 static void append_escaped(struct log_line *line, struct str text)
 {
-    const size_t len_max = sizeof(line->text) - 16;
+    const size_t len_max = sizeof(line->text) - END_BYTES;
     while (text.len > 0 && line->len < len_max) {
         size_t len = plain_bytes(str_take(text, len_max - line->len));
         if (len > 0) {
@@ -105,10 +125,8 @@ void log_begin(struct log_line *line, enum log_level level, const char *event)
 {
     line->level = level;
     line->len = 0;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     char text[TIME_TEXT_BYTES];
-    time_format((int64_t)now.tv_sec * MS_PER_SECOND + now.tv_nsec / 1000000, text);
+    time_format(world_real_ms(), text);
     append(line, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", text, level_names[level],
            event);
 }
@@ -116,7 +134,7 @@ void log_begin(struct log_line *line, enum log_level level, const char *event)
 /* Room for the key, some of the value and the end of the line. */
 static bool has_room(const struct log_line *line, const char *key)
 {
-    return line->len + strlen(key) + 48 < sizeof(line->text);
+    return line->len + strlen(key) + LEAST_FIELD_BYTES < sizeof(line->text);
 }
 
 void log_text(struct log_line *line, const char *key, struct str text)

@@ -177,3 +177,18 @@ struct str str_sanitise(struct arena *arena, struct str s, size_t bytes_max)
     }
     return (struct str){ text, used };
 }
+
+int str_index(struct str s, const char *const *names, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (str_eq(s, str_of(names[i]))) return i;
+    return -1;
+}
+
+uint32_t str_hash(struct str s)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < s.len; i++)
+        hash = (hash ^ (unsigned char)s.data[i]) * 16777619u;
+    return hash;
+}

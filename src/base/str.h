@@ -59,6 +59,12 @@ size_t str_utf8_sequence(struct str s);
 /* Number of Unicode code points of valid UTF-8. */
 size_t str_code_points(struct str s);
 
+/* Which of count names it is; -1 = none of them. */
+int str_index(struct str s, const char *const *names, int count);
+
+/* FNV-1a: for tables in memory. */
+uint32_t str_hash(struct str s);
+
 /* Without control characters (below 0x20, and 0x7f) and invalid UTF-8, which become '?', cut at
  * bytes_max on a code-point boundary. Owned by the arena. */
 struct str str_sanitise(struct arena *arena, struct str s, size_t bytes_max);

@@ -9,7 +9,6 @@ enum { TIME_TEXT_BYTES = 25 };
 
 static const int64_t MS_PER_SECOND = 1000;
 static const int64_t MS_PER_MINUTE = 60 * 1000;
-static const int64_t MS_PER_HOUR = 3600 * 1000;
 static const int64_t MS_PER_DAY = 24 * 3600 * 1000;
 static const int64_t TIME_MS_MAX = 253402300799999; /* 9999-12-31T23:59:59.999Z */
 

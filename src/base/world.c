@@ -11,9 +11,14 @@ static int64_t clock_us(clockid_t clock)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+int64_t world_real_ms(void)
+{
+    return clock_us(CLOCK_REALTIME) / 1000;
+}
+
 int64_t world_now_ms(struct world *world)
 {
-    return clock_us(CLOCK_REALTIME) / 1000 + atomic_load(&world->offset_ms);
+    return world_real_ms() + atomic_load(&world->offset_ms);
 }
 
 void world_advance_ms(struct world *world, int64_t milliseconds)

@@ -1,5 +1,6 @@
 /* The world outside the rules: the clock and chance. Everything that decides by time reads it
- * through here, so a test can advance it; nothing else calls the system's clock or generator. */
+ * through here, so a test can advance it. Nothing else calls the system's generator, or its clock
+ * but to bound a thread's wait or to count CPU time. */
 #ifndef FIRSTHAND_BASE_WORLD_H
 #define FIRSTHAND_BASE_WORLD_H
 
@@ -17,7 +18,11 @@ struct world {
 /* Milliseconds since 1970, UTC, with the test clock's offset. Thread-safe. */
 int64_t world_now_ms(struct world *world);
 
-/* Move the clock forward; milliseconds >= 0. */
+/* The same without the offset: for what carries the machine's own time, such as log lines, HTTP
+ * dates and files. */
+int64_t world_real_ms(void);
+
+/* Move the clock forward; milliseconds >= 0. Thread-safe. */
 void world_advance_ms(struct world *world, int64_t milliseconds);
 
 /* Real microseconds from an arbitrary start that never go back: for measuring how long something

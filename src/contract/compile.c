@@ -72,9 +72,7 @@ enum err compile_keys(struct compiler *compiler, const struct trail *trail, cons
 
 struct str compile_text(const json_t *object, const char *key)
 {
-    const json_t *value = json_object_get(object, key);
-    if (!json_is_string(value)) return STR_NONE;
-    return (struct str){ json_string_value(value), json_string_length(value) };
+    return json_text(json_object_get(object, key));
 }
 
 enum err compile_follow(struct compiler *compiler, const char *kind, json_t *value,

@@ -9,7 +9,7 @@ static bool is_scalar(const json_t *value)
 
 static enum err type_add(struct draft *draft, const struct trail *here, const json_t *value)
 {
-    struct str name = { json_string_value(value), json_string_length(value) };
+    struct str name = json_text(value);
     for (int type = 0; type < SCHEMA_TYPE__COUNT; type++) {
         if (!str_eq(name, str_of(schema_type_name((enum schema_type)type)))) continue;
         if (draft->schema->types & BIT(type))
@@ -138,7 +138,7 @@ static enum err keyword_format(struct draft *draft, const struct trail *here, js
     static const char *const names[] = {
         [FORMAT_NONE] = NULL, [FORMAT_URI] = "uri", [FORMAT_DATE_TIME] = "date-time"
     };
-    struct str name = { json_string_value(value), json_string_length(value) };
+    struct str name = json_text(value);
     for (int format = FORMAT_URI; format < SCHEMA_FORMAT__COUNT; format++) {
         if (!str_eq(name, str_of(names[format]))) continue;
         draft->schema->format = (enum schema_format)format;

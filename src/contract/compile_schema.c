@@ -2,6 +2,8 @@
 
 #include "base/num.h"
 
+#include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 
 /* properties and required are read together, after the other keywords: faults are then reported in
@@ -46,7 +48,7 @@ static enum err members_read_required(struct draft *draft, struct members *membe
         struct trail here = trail_element(&trail, index);
         if (!json_is_string(value))
             return compile_refuse(draft->compiler, &here, "must be the name of a member");
-        struct str            name = { json_string_value(value), json_string_length(value) };
+        struct str            name = json_text(value);
         struct schema_member *member = members_find(members, name);
         if (member == NULL) {
             member = &members->items[members->count++];
@@ -83,7 +85,10 @@ static unsigned types_of_options(const struct schema *schema)
     size_t        index;
     const json_t *option;
     if (schema->constant) types &= schema_types_of(schema->constant);
-    json_array_foreach(schema->options, index, option) options |= schema_types_of(option);
+    json_array_foreach(schema->options, index, option)
+    {
+        options |= schema_types_of(option);
+    }
     return schema->options ? types & options : types;
 }
 
@@ -102,11 +107,14 @@ static unsigned types_of_keyword(const struct schema *schema)
     return schema->types | (takes_integers ? BIT(TYPE_INTEGER) : 0);
 }
 
+enum { SCHEMA_CHILDREN_MAX = SCHEMA_MEMBERS_MAX + SCHEMA_BRANCHES_MAX + 2 };
+static_assert(SCHEMA_WEIGHT_MAX < INT_MAX / SCHEMA_CHILDREN_MAX, "adding up weights cannot wrap");
+
 static void grow(struct schema *schema, const struct schema *child)
 {
     if (child == NULL) return;
     schema->height = (int)num_max(schema->height, child->height + 1);
-    schema->weight += child->weight; /* at most 300 children of at most SCHEMA_WEIGHT_MAX */
+    schema->weight += child->weight;
 }
 
 static void measure(struct schema *schema)
@@ -263,8 +271,10 @@ enum err compile_component_schemas(struct compiler *compiler)
     size_t      name_len;
     json_t     *source;
     json_object_keylen_foreach(sources, name, name_len, source)
+    {
         contract->schemas[contract->schemas_count++] =
-        (struct component_schema){ .name = { name, name_len }, .source = source };
+            (struct component_schema){ .name = { name, name_len }, .source = source };
+    }
     qsort(contract->schemas, count, sizeof(*contract->schemas), component_order);
     for (size_t i = 0; i < count; i++) {
         enum err e = compile_component(compiler, &contract->schemas[i], &trail, 0);

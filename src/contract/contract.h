@@ -13,7 +13,13 @@
  *   operation  operationId, summary, description, tags, deprecated, externalDocs, parameters,
  *              requestBody, responses, security, x-scope, x-access, x-body-limit, x-idempotent
  *   path       the methods, parameters shared by them, summary, description
+ *   body       content, required, description; of a media type schema, example, examples
  *   response   description, content, headers, links
+ *   header     schema, required, description, deprecated, example, examples
+ *   components schemas, parameters, requestBodies, responses, headers; and, not looked into,
+ *              securitySchemes, examples, links
+ *   document   openapi ("3.1.x"), info, paths, components, security; and, not looked into, servers,
+ *              tags, externalDocs
  *
  * parameters, requestBodies, responses and headers may also be references into components. Schemas
  * that contain themselves, nest deeper than CONTRACT_SCHEMA_DEPTH_MAX (a $ref counts as a step) or
@@ -83,7 +89,8 @@ struct contract_operation {
 
 static const int64_t CONTRACT_BODY_BYTES_DEFAULT = 1 << 20;
 
-/* Compile. Everything is owned by the arena, the parsed document included.
+/* Compile. Everything is owned by the arena, the parsed document included; document itself is the
+ * caller's and not needed any more.
  * ERR_INVALID "contract_invalid" with the JSON pointer and the reason in the detail. */
 MUST_USE enum err contract_compile(struct arena *arena, struct str document, struct error *error,
                                    const struct contract **ret_contract);
@@ -125,11 +132,10 @@ struct contract_value {
 /* Parse the query and check every query and header parameter the operation declares; unknown query
  * parameters are ignored, a declared one given twice is a fault. Values appear in the order of
  * operation->parameters, defaults filled in (an integer's in integer, a string's in text,
- * is_present stays false); those of path parameters stay empty. header(context, name) yields a
- * header or STR_NONE. ERR_INVALID "invalid_parameters" with one fault per bad one (codes: required,
- * type, minimum, maximum, minLength, maxLength, enum, format, duplicate, encoding); field = the
- * parameter's name.
- */
+ * is_present stays false); those of path parameters stay empty. ret_values has room for
+ * operation->parameters_count of them, error holds no faults yet. header(context, name) yields a
+ * header or STR_NONE. ERR_INVALID "invalid_parameters" with one fault per bad one: field = the
+ * parameter's name, code = required, duplicate, encoding, or as in schema_check. */
 MUST_USE enum err contract_check_parameters(
     const struct contract_operation *operation, struct arena *arena, struct str query,
     struct str (*header)(const void *context, const char *name), const void *context,

@@ -2,12 +2,6 @@
 
 #include "base/json_in.h"
 
-static const char *const method_keys[] = {
-    [METHOD_GET] = "get",         [METHOD_HEAD] = "head",   [METHOD_POST] = "post",
-    [METHOD_PUT] = "put",         [METHOD_PATCH] = "patch", [METHOD_DELETE] = "delete",
-    [METHOD_OPTIONS] = "options",
-};
-
 /* Operations keep the document's order, so the members are walked and not the methods. */
 static enum err compile_methods(struct compiler *compiler, const struct trail *trail, json_t *value,
                                 struct route *route)
@@ -20,7 +14,9 @@ static enum err compile_methods(struct compiler *compiler, const struct trail *t
     {
         struct trail here = trail_member(trail, (struct str){ name, name_len });
         for (int method = 0; method < CONTRACT_METHOD__COUNT; method++) {
-            if (!str_eq(here.name, str_of(method_keys[method]))) continue;
+            const char *known = contract_method_name((enum contract_method)method);
+            /* The path's keys were checked: a method stands here in lower case only. */
+            if (!str_eq_ignoring_case(here.name, str_of(known))) continue;
             enum err e =
                 compile_operation(compiler, &here, operation, path_parameters, route,
                                   (enum contract_method)method, &route->operations[method]);

@@ -62,8 +62,7 @@ static void check_value(const struct reading *reading, int index)
 static void fill_preset(struct contract_value *value)
 {
     const json_t *preset = value->parameter->schema->preset;
-    if (json_is_string(preset))
-        value->text = (struct str){ json_string_value(preset), json_string_length(preset) };
+    if (json_is_string(preset)) value->text = json_text(preset);
     if (json_is_integer(preset)) value->integer = json_integer_value(preset);
 }
 
@@ -79,8 +78,8 @@ static int find_query(const struct contract_operation *operation, struct str nam
 
 enum arrival { ARRIVAL_ABSENT, ARRIVAL_ONCE, ARRIVAL_REPEATED, ARRIVAL_MALFORMED };
 
-/* What of the query concerns the declared parameters. Anything else is not even decoded for long:
- * a query of many unknown names costs no memory. */
+/* Take the declared parameters out of the query. Names are decoded in scratch memory, so that a
+ * query of many unknown ones costs none. */
 static void read_query(const struct reading *reading, struct str query, enum arrival *arrivals)
 {
     struct str pair;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ALLOW_BYTES_MAX = 100 }; /* every method takes 47 */
+
 static bool is_literal_byte(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -77,7 +79,7 @@ static int route_order(const void *a, const void *b)
 static struct str allow_value(struct arena *arena, const struct route *route)
 {
     struct buf buf;
-    buf_init(&buf, arena, 100);
+    buf_init(&buf, arena, ALLOW_BYTES_MAX);
     for (int method = 0; method < CONTRACT_METHOD__COUNT; method++) {
         bool is_implied = method == METHOD_HEAD && route->operations[METHOD_GET];
         if (route->operations[method] == NULL && !is_implied) continue;

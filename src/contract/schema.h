@@ -3,6 +3,7 @@
 #ifndef FIRSTHAND_CONTRACT_SCHEMA_H
 #define FIRSTHAND_CONTRACT_SCHEMA_H
 
+#include "base/json_in.h"
 #include "contract/contract.h"
 #include "contract/trail.h"
 

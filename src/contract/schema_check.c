@@ -1,10 +1,10 @@
 #include "contract/schema.h"
 
-#include "base/json_in.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { MORE_BYTES_MAX = 30 }; /* " (and 2147483647 more)" and the NUL */
 
 /* One walk over a value. Every step goes one schema down, and schemas are at most
  * CONTRACT_SCHEMA_DEPTH_MAX high, so the stack is bounded whatever the value is. */
@@ -138,8 +138,10 @@ static bool check_options(const struct check *check, const struct trail *trail,
 {
     size_t        index;
     const json_t *option;
-    json_array_foreach(schema->options, index,
-                       option) if (scalars_are_equal(option, value)) return true;
+    json_array_foreach(schema->options, index, option)
+    {
+        if (scalars_are_equal(option, value)) return true;
+    }
     return fault_of_options(check, trail, schema);
 }
 
@@ -219,7 +221,7 @@ static bool check_text(const struct check *check, const struct trail *trail,
         [FORMAT_URI] = "an absolute URI such as https://example.com/path",
         [FORMAT_DATE_TIME] = "a date and time such as 2026-03-18T09:30:00Z",
     };
-    struct str        text = { json_string_value(value), json_string_length(value) };
+    struct str        text = json_text(value);
     struct count_rule rule = { "minLength", "maxLength",        "be",
                                "character", schema->length_min, schema->length_max };
     bool              holds = check_count(check, trail, &rule, str_code_points(text));
@@ -335,7 +337,7 @@ enum err schema_fail(struct arena *arena, struct error *error, enum err code, co
     const struct fault *first = error->faults;
     const char         *field = first->field ? first->field : "the body";
     struct str          text = str_format(arena, "%s %s", field, first->message);
-    text = str_sanitise(arena, text, ERROR_DETAIL_BYTES_MAX - 30);
+    text = str_sanitise(arena, text, ERROR_DETAIL_BYTES_MAX - MORE_BYTES_MAX);
     int others_count = error->faults_count - 1;
     if (others_count == 0) return FAIL(error, code, slug, "%.*s", STR_ARG(text));
     return FAIL(error, code, slug, "%.*s (and %d more)", STR_ARG(text), others_count);

@@ -1,4 +1,5 @@
-/* The words of fault messages. Everything quoted comes from the contract, never from a client. */
+/* The words of fault messages. Text that they quote comes from the contract, never from a client;
+ * of a client's value only a number is told. */
 #include "contract/schema.h"
 
 #include "base/buf.h"
@@ -48,7 +49,7 @@ struct str schema_scalar_text(struct arena *arena, const json_t *scalar)
     struct str text;
     switch (json_typeof(scalar)) {
     case JSON_STRING:
-        text = (struct str){ json_string_value(scalar), json_string_length(scalar) };
+        text = json_text(scalar);
         text = str_sanitise(arena, text, SCALAR_BYTES_MAX);
         return str_format(arena, "\"%.*s\"", STR_ARG(text));
     case JSON_INTEGER: return str_format(arena, "%lld", (long long)json_integer_value(scalar));

@@ -2,6 +2,9 @@
 
 #include "base/buf.h"
 
+/* Before it is cut: names come from the document, which may be long, and not from a client. */
+enum { POINTER_BYTES_MAX = 1 << 20 };
+
 struct trail trail_member(const struct trail *up, struct str name)
 {
     return (struct trail){ .up = up, .name = name };
@@ -52,7 +55,7 @@ static void add_pointer(struct buf *buf, const struct trail *trail)
 struct str trail_pointer(struct arena *arena, const struct trail *trail)
 {
     struct buf buf;
-    buf_init(&buf, arena, 1 << 20);
+    buf_init(&buf, arena, POINTER_BYTES_MAX);
     add_pointer(&buf, trail);
     struct str pointer = buf_str(&buf);
     if (pointer.len > TRAIL_POINTER_BYTES_MAX) {

@@ -56,8 +56,7 @@ static void key_read(struct stmt *q, const struct call *call, struct api_key *ke
     key->state = state_of(column_text(q, 7, call->arena), key->rotation_ends_ms, call->now_ms);
 }
 
-/* --- who is it ----------------------------------------------------------------------------------
- */
+/* --- who is it --- */
 
 /* When the key stops working by itself; 0 = never. */
 static int64_t key_ends_ms(const struct api_key *key)
@@ -151,8 +150,7 @@ enum err api_key_recheck(struct call *call)
     return ERR_OK;
 }
 
-/* --- making -------------------------------------------------------------------------------------
- */
+/* --- making --- */
 
 static enum err check_may_make(struct call *call, const struct key_request *request)
 {
@@ -247,8 +245,7 @@ enum err api_key_list(struct call *call, const struct id *before, int count,
     return stmt_end(q, &call->error);
 }
 
-/* --- changing -----------------------------------------------------------------------------------
- */
+/* --- changing --- */
 
 static enum err key_set_state(struct call *call, const struct api_key *key, enum key_state to,
                               int64_t rotation_ends_ms)

@@ -11,7 +11,6 @@ enum {
     KEY_SECRET_BYTES = 8 + 32 + 6,
     KEY_PREFIX_BYTES = 12,
     KEY_HINT_BYTES = 4,
-    KEY_NAME_CODE_POINTS_MAX = 100,
 };
 static const int64_t KEY_ROTATION_OVERLAP_MS = (int64_t)24 * 3600 * 1000;
 

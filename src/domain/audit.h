@@ -7,12 +7,12 @@
 struct audit_report {
     int checks_count;
     int breaches_count;
-    /* Called for each breach: which check, on what, what is wrong. */
+    /* Called for each breach, the first hundred of a check: which check, on what, what is wrong. */
     void (*on_breach)(void *context, const char *check, struct str subject, struct str detail);
     void *context;
 };
 
-/* Run every check that the store can answer, in one snapshot. */
+/* Run every check that the store can answer, in the read transaction that the call has open. */
 MUST_USE enum err audit_store(struct call *call, struct audit_report *report);
 
 /* For every file row: has_bytes(context, blob, size, sha256 or absent) must say ERR_OK. sha256 is

@@ -24,12 +24,9 @@ const char *scope_name(enum scope scope)
 
 bool scope_parse(struct str name, enum scope *ret_scope)
 {
-    for (int i = 0; i < SCOPE__COUNT; i++) {
-        if (!str_eq(name, str_of(scope_names[i]))) continue;
-        *ret_scope = (enum scope)i;
-        return true;
-    }
-    return false;
+    int index = str_index(name, scope_names, SCOPE__COUNT);
+    if (index >= 0) *ret_scope = (enum scope)index;
+    return index >= 0;
 }
 
 void call_begin(struct call *call, struct db *db, int64_t now_ms, const struct actor *actor)

@@ -141,7 +141,7 @@ static enum err next_lot(struct call *call, const struct job *job, struct part *
     return e;
 }
 
-enum err credits_hold(struct call *call, struct job *job, int64_t total_cents)
+enum err credits_hold(struct call *call, const struct job *job)
 {
     enum err e = credits_expire_due(call, &job->org_id, job->environment);
     if (e) return e;
@@ -149,14 +149,14 @@ enum err credits_hold(struct call *call, struct job *job, int64_t total_cents)
                               .kind = TRANSFER_DEDUCTION,
                               .org_id = job->org_id,
                               .environment = job->environment,
-                              .amount_cents = total_cents,
+                              .amount_cents = job->escrow_cents,
                               .job_id = job->id,
                               .once = str_format(call->arena, "escrow:%s", job->id.text),
                               .description = STR("Job posted"),
                           });
     if (e) return e;
 
-    int64_t missing_cents = total_cents;
+    int64_t missing_cents = job->escrow_cents;
     while (missing_cents > 0) {
         struct part part;
         e = next_lot(call, job, &part);
@@ -168,7 +168,6 @@ enum err credits_hold(struct call *call, struct job *job, int64_t total_cents)
         e = job_part_insert(call, job, &part);
         if (e) return e;
     }
-    job->escrow_cents = total_cents;
     return ERR_OK;
 }
 

@@ -13,10 +13,9 @@ MUST_USE enum err credits_grant(struct call *call, const struct id *org_id,
                                 enum environment environment, enum transfer_kind kind,
                                 int64_t amount_cents, struct str once, struct str description);
 
-/* Put the job's total into escrow, from the lots that expire first; lots already due expire before.
- * Sets job->escrow_cents, which the caller stores. The job's row must exist.
- * ERR_UNPAID "insufficient_credits". */
-MUST_USE enum err credits_hold(struct call *call, struct job *job, int64_t total_cents);
+/* Put job->escrow_cents into escrow, from the lots that expire first; lots already due expire
+ * before. The job's row must exist and say the same. ERR_UNPAID "insufficient_credits". */
+MUST_USE enum err credits_hold(struct call *call, const struct job *job);
 
 /* Take cents out of the job's escrow back to the lots they came from, latest expiry first
  * (approvals use the earliest); a lot that has expired meanwhile expires again at once, both rows

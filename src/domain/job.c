@@ -26,16 +26,6 @@ static const unsigned job_may_become[JOB_STATE__COUNT] = {
     [JOB_IN_PROGRESS] = BIT(JOB_COMPLETED) | BIT(JOB_CANCELLED),
 };
 
-static bool name_parse(const char *const *names, int count, struct str name, int *ret_value)
-{
-    for (int i = 0; i < count; i++) {
-        if (!str_eq(name, str_of(names[i]))) continue;
-        *ret_value = i;
-        return true;
-    }
-    return false;
-}
-
 const char *job_state_name(enum job_state state)
 {
     CHECK((unsigned)state < JOB_STATE__COUNT);
@@ -44,10 +34,9 @@ const char *job_state_name(enum job_state state)
 
 bool job_state_parse(struct str name, enum job_state *ret_state)
 {
-    int value;
-    if (!name_parse(state_names, JOB_STATE__COUNT, name, &value)) return false;
-    *ret_state = (enum job_state)value;
-    return true;
+    int index = str_index(name, state_names, JOB_STATE__COUNT);
+    if (index >= 0) *ret_state = (enum job_state)index;
+    return index >= 0;
 }
 
 const char *job_type_name(enum job_type type)
@@ -58,10 +47,9 @@ const char *job_type_name(enum job_type type)
 
 bool job_type_parse(struct str name, enum job_type *ret_type)
 {
-    int value;
-    if (!name_parse(type_names, JOB_TYPE__COUNT, name, &value)) return false;
-    *ret_type = (enum job_type)value;
-    return true;
+    int index = str_index(name, type_names, JOB_TYPE__COUNT);
+    if (index >= 0) *ret_type = (enum job_type)index;
+    return index >= 0;
 }
 
 bool job_is_live(const struct job *job)
@@ -282,11 +270,11 @@ enum err job_create(struct call *call, struct job *job)
     job->escrow_cents = total_cents;
     e = job_insert(call, job);
     if (e) return e;
-    return credits_hold(call, job, total_cents);
+    return credits_hold(call, job);
 }
 
 enum err job_list(struct call *call, const struct job_filter *filter, int count,
-                  struct job *ret_jobs, int *ret_count, struct id *ret_last, bool *ret_is_cut)
+                  struct job *ret_jobs, struct page_search *ret_search)
 {
     struct stmt *q = db_query(call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE org_id = $1"
                                         " AND environment = $2 AND id >= $3 AND id < $4"
@@ -295,23 +283,21 @@ enum err job_list(struct call *call, const struct job_filter *filter, int count,
     bind_int(q, 2, call->actor.environment);
     bind_text(q, 3, id_is_none(&filter->from) ? STR("job_") : id_str(&filter->from));
     bind_text(q, 4, id_is_none(&filter->before) ? STR("job_~") : id_str(&filter->before));
-    bind_int(q, 5, JOB_SCAN_ROWS_MAX);
-    int        found = 0, seen = 0;
-    struct job job;
-    while (found < count && stmt_step(q)) {
+    bind_int(q, 5, PAGE_SCAN_ROWS_MAX);
+    struct page_search search = { 0 };
+    struct job         job;
+    while (search.count < count && stmt_step(q)) {
         struct arena_mark mark = arena_mark(call->arena);
         job_read(q, call->arena, &job);
-        *ret_last = job.id;
-        seen++;
+        page_search_saw(&search, &job.id);
         bool is_wanted = (filter->state == JOB_STATE__COUNT || filter->state == job.state) &&
                          (filter->type == JOB_TYPE__COUNT || filter->type == job.type);
         if (is_wanted)
-            ret_jobs[found++] = job;
+            ret_jobs[search.count++] = job;
         else
             arena_rewind(call->arena, mark);
     }
-    *ret_count = found;
-    *ret_is_cut = seen == JOB_SCAN_ROWS_MAX;
+    *ret_search = search;
     return stmt_end(q, &call->error);
 }
 

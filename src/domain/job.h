@@ -4,12 +4,13 @@
 
 #include "base/media_type.h"
 #include "domain/call.h"
+#include "domain/page.h"
 #include "domain/score.h"
 
 enum job_state { JOB_OPEN, JOB_IN_PROGRESS, JOB_COMPLETED, JOB_CANCELLED, JOB_STATE__COUNT };
 enum job_type { JOB_DATA_COLLECTION, JOB_FEEDBACK, JOB_TYPE__COUNT };
 
-enum { JOB_STARS_MIN_DEFAULT = 3, JOB_SCAN_ROWS_MAX = 10000 };
+enum { JOB_STARS_MIN_DEFAULT = 3 };
 
 struct job {
     /* As asked; never change. Text that was not given is absent, a number 0. */
@@ -65,26 +66,25 @@ struct job_filter {
     struct id      before; /* exclusive upper id bound; empty = none */
 };
 
-/* The actor's jobs, newest first: up to count rows. Reads at most JOB_SCAN_ROWS_MAX rows; *ret_last
- * = the last id looked at and *ret_is_cut = true when that bound ended the search early. */
+/* The actor's jobs, newest first: up to count rows. */
 MUST_USE enum err job_list(struct call *call, const struct job_filter *filter, int count,
-                           struct job *ret_jobs, int *ret_count, struct id *ret_last,
-                           bool *ret_is_cut);
+                           struct job *ret_jobs, struct page_search *ret_search);
 
 /* Cancel the actor's job: refund what is neither approved nor pending, release its reservations.
  * ERR_NOT_FOUND "job", ERR_CONFLICT "job_not_cancellable". */
 MUST_USE enum err job_cancel(struct call *call, struct str id_text, struct job *ret_job);
 
-/* Jobs open to workers, newest or best paid first. before/before_payout continue a listing. */
 struct job_feed {
-    bool      is_best_paid_first;
-    struct id before;
-    int64_t   before_payout_cents;
+    bool      is_best_paid_first;  /* else newest first */
+    struct id before;              /* the last row of the page before; empty = from the start */
+    int64_t   before_payout_cents; /* that row's; only with is_best_paid_first */
 };
+
+/* Live jobs of the live environment, of every organisation: up to count. */
 MUST_USE enum err job_feed(struct call *call, const struct job_feed *feed, int count,
                            struct job *ret_jobs, int *ret_count);
 
-/* --- for the other domain files: the one door for changes ---------------------------------- */
+/* --- for the other domain files: the one door for changes --- */
 
 /* Move to another state; CHECKs that the map allows it. Sets completed_ms or cancelled_ms. */
 void job_set_state(struct call *call, struct job *job, enum job_state to);

@@ -70,15 +70,15 @@ MUST_USE enum err ledger_balance(struct call *call, const struct id *org_id,
                                  enum environment environment, struct balance *ret_balance);
 
 /* Newest first: up to count rows older than before (empty = from the newest), of one kind or, with
- * TRANSFER_KIND__COUNT, of all. *ret_rows is owned by the arena. */
+ * TRANSFER_KIND__COUNT, of all. Their text is owned by the arena. */
 MUST_USE enum err ledger_list(struct call *call, enum transfer_kind kind, const struct id *before,
                               int count, struct transaction *ret_rows, int *ret_count);
 
 const char   *transfer_kind_name(enum transfer_kind kind); /* as in the contract */
 MUST_USE bool transfer_kind_parse(struct str name, enum transfer_kind *ret_kind);
 const char   *account_name(enum account account);
-enum account  transfer_debit(enum transfer_kind kind);
-enum account  transfer_credit(enum transfer_kind kind);
+enum account  transfer_debit(enum transfer_kind kind);      /* where it comes from */
+enum account  transfer_credit(enum transfer_kind kind);     /* where it goes */
 bool          transfer_is_visible(enum transfer_kind kind); /* touches available */
 
 #endif

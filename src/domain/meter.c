@@ -41,18 +41,9 @@ void meter_stop(struct meter *meter)
     free(meter);
 }
 
-/* FNV-1a. */
-static uint32_t hash_name(struct str name)
-{
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < name.len; i++)
-        hash = (hash ^ (unsigned char)name.data[i]) * 16777619u;
-    return hash;
-}
-
 static struct entry *find(struct meter *meter, struct str name, int64_t now_ms)
 {
-    struct entry *set = &meter->entries[(size_t)(hash_name(name) % SETS) * WAYS];
+    struct entry *set = &meter->entries[(size_t)(str_hash(name) % SETS) * WAYS];
     struct entry *oldest = set;
     for (int i = 0; i < WAYS; i++) {
         if (set[i].len && str_eq((struct str){ set[i].name, set[i].len }, name)) return &set[i];

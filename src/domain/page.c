@@ -62,3 +62,14 @@ struct str page_listing(struct call *call, const char *name)
     return str_format(call->arena, "%s:%s:%s", name, actor->org_id.text,
                       environment_name(actor->environment));
 }
+
+void page_search_saw(struct page_search *search, const struct id *id)
+{
+    search->last_seen = *id;
+    search->seen_count++;
+}
+
+bool page_search_is_cut(const struct page_search *search)
+{
+    return search->seen_count == PAGE_SCAN_ROWS_MAX;
+}

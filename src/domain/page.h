@@ -5,7 +5,7 @@
 
 #include "domain/call.h"
 
-enum { PAGE_ROWS_MAX = 100, PAGE_ROWS_DEFAULT = 20 };
+enum { PAGE_ROWS_MAX = 100, PAGE_ROWS_DEFAULT = 20, PAGE_SCAN_ROWS_MAX = 10000 };
 
 struct page {
     int       rows_max;
@@ -24,5 +24,17 @@ struct str page_cursor(struct call *call, struct str listing, const struct id *l
 
 /* "NAME:org_…:live" for the actor's organisation, "NAME:wkr_…" for a worker. Owned by the arena. */
 struct str page_listing(struct call *call, const char *name);
+
+/* How a search for the rows of a filtered page ended. It looks at no more than PAGE_SCAN_ROWS_MAX
+ * rows; when that bound ended it, more may lie behind the last row it looked at. */
+struct page_search {
+    int       count; /* rows found */
+    int       seen_count;
+    struct id last_seen; /* empty when it saw none */
+};
+
+/* The search looks at a row. */
+void page_search_saw(struct page_search *search, const struct id *id);
+bool page_search_is_cut(const struct page_search *search);
 
 #endif

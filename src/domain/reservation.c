@@ -5,8 +5,6 @@
 
 #include <assert.h>
 
-static const int64_t RENEW_EVERY_MS = 60 * 1000;
-
 static const char *const state_names[] = {
     [RESERVATION_HELD] = "held",
     [RESERVATION_USED] = "used",
@@ -15,18 +13,11 @@ static const char *const state_names[] = {
 };
 static_assert(COUNT_OF(state_names) == RESERVATION_STATE__COUNT, "every state has a name");
 
-const char *reservation_state_name(enum reservation_state state)
-{
-    CHECK((unsigned)state < RESERVATION_STATE__COUNT);
-    return state_names[state];
-}
-
 static enum reservation_state state_parse(struct str name)
 {
-    for (int i = 0; i < RESERVATION_STATE__COUNT; i++)
-        if (str_eq(name, str_of(state_names[i]))) return (enum reservation_state)i;
-    CHECK(!"a state the store does not allow");
-    return RESERVATION_STATE__COUNT;
+    int index = str_index(name, state_names, RESERVATION_STATE__COUNT);
+    CHECK(index >= 0); /* the store allows no other */
+    return (enum reservation_state)index;
 }
 
 #define RESERVATION_COLUMNS                                                                        \
@@ -168,8 +159,7 @@ enum err reservation_slots_open(struct call *call, const struct job *job, int64_
     return stmt_end(q, &call->error);
 }
 
-/* --- accepting ----------------------------------------------------------------------------------
- */
+/* --- accepting --- */
 
 /* For a worker who holds none on the job yet. */
 static enum err check_may_take(struct call *call, const struct job *job)
@@ -270,8 +260,7 @@ enum err reservation_for_retry(struct call *call, struct job *job, const struct 
     return take_slot(call, job, submission_id, 2, ret_reservation);
 }
 
-/* --- afterwards ---------------------------------------------------------------------------------
- */
+/* --- afterwards --- */
 
 static enum err read_one(struct call *call, struct stmt *q, struct reservation *ret_reservation)
 {
@@ -354,14 +343,14 @@ enum err reservation_renew(struct call *call, const struct reservation *reservat
 {
     int64_t expires_ms = num_min(call->now_ms + call->config->reservation_ttl_ms,
                                  reservation->accepted_ms + call->config->reservation_max_ms);
-    if (call->now_ms < reservation->renewed_ms + RENEW_EVERY_MS) return ERR_OK;
+    if (call->now_ms < reservation->renewed_ms + RESERVATION_RENEW_EVERY_MS) return ERR_OK;
     struct stmt *q = db_query(call->db, "UPDATE reservations SET renewed_ms = $2, expires_ms = $3"
                                         " WHERE id = $1 AND state = 'held' AND expires_ms > $2"
                                         " AND expires_ms < $3 AND renewed_ms <= $4");
     bind_id(q, 1, &reservation->id);
     bind_int(q, 2, call->now_ms);
     bind_int(q, 3, expires_ms);
-    bind_int(q, 4, call->now_ms - RENEW_EVERY_MS);
+    bind_int(q, 4, call->now_ms - RESERVATION_RENEW_EVERY_MS);
     return stmt_run(q, &call->error, NULL);
 }
 

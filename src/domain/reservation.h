@@ -14,6 +14,8 @@ enum reservation_state {
     RESERVATION_STATE__COUNT
 };
 
+static const int64_t RESERVATION_RENEW_EVERY_MS = 60 * 1000;
+
 struct reservation {
     struct id              id;
     struct id              job_id;
@@ -55,8 +57,8 @@ MUST_USE enum err reservation_list(struct call *call, const struct id *before, i
  * "reservation_used". */
 MUST_USE enum err reservation_release(struct call *call, struct str id_text);
 
-/* Upload progress: extend the lease, at most once a minute, never beyond reservation-max after
- * accepting. Does nothing when there is nothing to extend. */
+/* Upload progress: extend the lease, once in RESERVATION_RENEW_EVERY_MS at most, never beyond
+ * reservation-max after accepting. Does nothing when there is nothing to extend. */
 MUST_USE enum err reservation_renew(struct call *call, const struct reservation *reservation);
 
 /* The upload is complete: turn the slot from reserved into pending. *reservation is as read in this
@@ -78,7 +80,5 @@ MUST_USE enum err reservation_lapse_all_due(struct call *call, int count, int *r
 /* Slots free now, lapsed reservations not counted, without writing. */
 MUST_USE enum err reservation_slots_open(struct call *call, const struct job *job,
                                          int64_t *ret_slots);
-
-const char *reservation_state_name(enum reservation_state state);
 
 #endif

@@ -3,6 +3,7 @@
 #define FIRSTHAND_DOMAIN_SUBMISSION_H
 
 #include "domain/job.h"
+#include "domain/page.h"
 #include "domain/reservation.h"
 #include "domain/score.h"
 #include "domain/task.h"
@@ -85,11 +86,29 @@ MUST_USE enum err submission_get_any(struct call *call, const struct id *id,
 MUST_USE enum err submission_get_own(struct call *call, struct str id_text,
                                      struct submission *ret_submission);
 
-/* Newest first, older than before (empty = from the newest), up to count: of a job the caller has
- * already been allowed to see; and the acting worker's own. */
-MUST_USE enum err submission_list_of_job(struct call *call, const struct job *job,
-                                         const struct id *before, int count,
-                                         struct submission *ret_rows, int *ret_count);
+/* One of the actor's organisation and environment. ERR_NOT_FOUND "submission". */
+MUST_USE enum err submission_get(struct call *call, struct str id_text,
+                                 struct submission *ret_submission);
+
+struct submission_filter {
+    struct id             job_id;            /* empty = of every job */
+    enum submission_state state;             /* SUBMISSION_STATE__COUNT = any */
+    int64_t               stars_min;         /* 0 = also what has no stars yet */
+    int64_t               created_from_ms;   /* inclusive; INT64_MIN = any */
+    int64_t               created_before_ms; /* exclusive; INT64_MAX = any */
+    struct id             before;            /* exclusive upper id bound; empty = none */
+};
+
+/* A filter that every row passes. */
+struct submission_filter submission_filter_any(void);
+
+/* Those of the actor's organisation and environment, newest first: up to count rows. */
+MUST_USE enum err submission_list(struct call *call, const struct submission_filter *filter,
+                                  int count, struct submission *ret_rows,
+                                  struct page_search *ret_search);
+
+/* The acting worker's own, newest first, older than before (empty = from the newest), up to count.
+ */
 MUST_USE enum err submission_list_own(struct call *call, const struct id *before, int count,
                                       struct submission *ret_rows, int *ret_count);
 
@@ -100,6 +119,7 @@ MUST_USE enum err submission_last_examined(struct call *call, int64_t *ret_ms);
 struct str submission_blob_name(const struct id *submission_id, int64_t attempt,
                                 struct arena *arena);
 
-const char *submission_state_name(enum submission_state state);
+const char   *submission_state_name(enum submission_state state);
+MUST_USE bool submission_state_parse(struct str name, enum submission_state *ret_state);
 
 #endif

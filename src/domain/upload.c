@@ -1,6 +1,7 @@
 #include "domain/upload.h"
 
 #include "base/num.h"
+#include "domain/slot_rules.h"
 
 #include <assert.h>
 #include <string.h>
@@ -20,10 +21,9 @@ const char *upload_state_name(enum upload_state state)
 
 static enum upload_state state_parse(struct str name)
 {
-    for (int i = 0; i < UPLOAD_STATE__COUNT; i++)
-        if (str_eq(name, str_of(state_names[i]))) return (enum upload_state)i;
-    CHECK(!"a state the store does not allow");
-    return UPLOAD_STATE__COUNT;
+    int index = str_index(name, state_names, UPLOAD_STATE__COUNT);
+    CHECK(index >= 0); /* the store allows no other */
+    return (enum upload_state)index;
 }
 
 static int64_t kind_bytes_max(enum media_kind kind)
@@ -57,9 +57,8 @@ enum err upload_may_begin(struct call *call, const struct reservation *reservati
         *ret_job = job;
         return ERR_OK;
     }
-    if (!job_is_live(&job))
-        return FAIL(&call->error, ERR_CONFLICT, "job_closed", "the job is %s",
-                    job_state_name(job.state));
+    e = slot_check_open(call, &job);
+    if (e) return e;
     bool holds_slot =
         reservation->state == RESERVATION_HELD && reservation->expires_ms > call->now_ms;
     int64_t slots_open = 1;

@@ -34,8 +34,7 @@ enum err worker_create(struct call *call, struct str name, struct str email,
     return ERR_OK;
 }
 
-/* --- sessions -----------------------------------------------------------------------------------
- */
+/* --- sessions --- */
 
 enum err worker_session_create(struct call *call, const struct id *worker_id, int64_t lifetime_ms,
                                struct worker_session *ret_session)
@@ -158,8 +157,7 @@ enum err worker_find_login(struct call *call, struct str email, struct id *ret_i
     return ERR_OK;
 }
 
-/* --- invites ------------------------------------------------------------------------------------
- */
+/* --- invites --- */
 
 enum err invite_create(struct call *call, struct str name, struct invite *ret_invite)
 {
@@ -233,8 +231,7 @@ enum err invite_use(struct call *call, struct str token, struct str name, struct
     return ERR_OK;
 }
 
-/* --- earnings -----------------------------------------------------------------------------------
- */
+/* --- earnings --- */
 
 enum err worker_balance(struct call *call, int64_t *ret_cents)
 {

@@ -4,10 +4,7 @@
 
 #include "domain/call.h"
 
-enum {
-    WORKER_NAME_BYTES_MAX = 200,
-    WORKER_PASSWORD_CODE_POINTS_MIN = 10,
-};
+enum { WORKER_NAME_BYTES_MAX = 200 };
 static const int64_t WORKER_SESSION_LIFETIME_MS =
     (int64_t)90 * 24 * 3600 * 1000; /* from last use */
 static const int64_t INVITE_LIFETIME_MS = (int64_t)7 * 24 * 3600 * 1000;
@@ -19,8 +16,8 @@ struct worker_session {
     int64_t    expires_ms; /* 0 = does not expire */
 };
 
-/* An account without a password. ERR_INVALID "bad_name" | "bad_email", ERR_CONFLICT "email_taken".
- */
+/* A new account; without a password_hash nobody signs in to it.
+ * ERR_INVALID "bad_name" | "bad_email", ERR_CONFLICT "email_taken". */
 MUST_USE enum err worker_create(struct call *call, struct str name, struct str email,
                                 struct str password_hash, struct id *ret_id);
 
@@ -29,11 +26,12 @@ MUST_USE enum err worker_session_create(struct call *call, const struct id *work
                                         int64_t lifetime_ms, struct worker_session *ret_session);
 MUST_USE enum err worker_session_delete(struct call *call); /* the acting one */
 
-/* Who a token is. As api_key_authenticate. ERR_UNAUTHENTICATED "bad_credentials" |
- * "session_expired". */
+/* Who a token is; needs and sets of the call what api_key_authenticate does.
+ * ERR_UNAUTHENTICATED "bad_credentials" | "session_expired". */
 MUST_USE enum err worker_authenticate(struct call *call, struct str token, struct actor *ret_actor);
-/* Does the acting session still work, seen from inside the write transaction? */
+/* Does the acting session still work, seen from inside the write transaction? Same errors. */
 MUST_USE enum err worker_recheck(struct call *call);
+/* Note when a session was used: its lifetime counts from there. */
 MUST_USE enum err worker_session_touch(struct call *call, const struct id *session_id,
                                        int64_t used_ms);
 
@@ -48,6 +46,7 @@ struct invite {
     int64_t    expires_ms;
 };
 
+/* For a worker who may be called name, which may be absent. ERR_INVALID "bad_name". */
 MUST_USE enum err invite_create(struct call *call, struct str name, struct invite *ret_invite);
 
 /* Is the invite good? ERR_NOT_FOUND "invite", ERR_CONFLICT "invite_used" | "invite_expired". */
@@ -65,8 +64,9 @@ struct payout {
     int64_t   created_ms;
 };
 
-/* The acting worker's. */
+/* What is owed to the acting worker. */
 MUST_USE enum err worker_balance(struct call *call, int64_t *ret_cents);
+/* The acting worker's payouts, newest first, older than before (empty = from the newest). */
 MUST_USE enum err payout_list(struct call *call, const struct id *before, int count,
                               struct payout *ret_rows, int *ret_count);
 

@@ -54,8 +54,7 @@ static int run_admin(struct flags *flags, struct arena *arena, struct admin *adm
     return exit_code;
 }
 
-/* --- admin create-org ---------------------------------------------------------------------------
- */
+/* --- admin create-org --- */
 
 static enum err create_org(struct call *call, void *argument)
 {
@@ -96,8 +95,7 @@ int cmd_create_org(struct flags *flags, struct arena *arena)
     return run_admin(flags, arena, &admin, create_org, write_org);
 }
 
-/* --- admin create-key ---------------------------------------------------------------------------
- */
+/* --- admin create-key --- */
 
 static enum err organisation_exists(struct call *call, const struct id *id)
 {
@@ -158,8 +156,7 @@ int cmd_create_key(struct flags *flags, struct arena *arena)
     return run_admin(flags, arena, &admin, create_key, write_key);
 }
 
-/* --- admin create-worker, admin invite-worker ---------------------------------------------------
- */
+/* --- admin create-worker, admin invite-worker --- */
 
 static enum err create_worker(struct call *call, void *argument)
 {

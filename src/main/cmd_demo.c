@@ -1,4 +1,5 @@
 #include "base/json_in.h"
+#include "base/num.h"
 #include "base/time_text.h"
 #include "domain/api_key.h"
 #include "domain/organisation.h"
@@ -40,8 +41,7 @@ struct demo {
     const char         *files[DEMO_FILES_MAX];
 };
 
-/* --- accounts -----------------------------------------------------------------------------------
- */
+/* --- accounts --- */
 
 static enum err make_key(struct call *call, struct demo *demo, enum environment environment,
                          struct str *ret_secret)
@@ -82,8 +82,7 @@ static enum err make_accounts(struct call *call, void *argument)
     return ERR_OK;
 }
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --- */
 
 /* One request as the buyer or the worker; a status of 400 and up is an error here. *ret_body may be
  * NULL. */
@@ -133,8 +132,7 @@ static enum err post(struct demo *demo, struct str secret, struct str path, stru
     return send(demo, secret, &request, ret_body);
 }
 
-/* --- the job ------------------------------------------------------------------------------------
- */
+/* --- the job --- */
 
 static void print_money(const char *label, int64_t cents)
 {
@@ -240,7 +238,7 @@ static enum err send_and_show(struct demo *demo, const char *path, const char *n
     return ERR_OK;
 }
 
-/* The first half of a file, under a temporary name that the caller unlinks. */
+/* The first half of a file, under a temporary name that the caller always unlinks. */
 static enum err make_broken_copy(struct demo *demo, const char *path, char copy[PATH_MAX])
 {
     snprintf(copy, PATH_MAX, "/tmp/firsthand-broken-XXXXXX");
@@ -249,23 +247,21 @@ static enum err make_broken_copy(struct demo *demo, const char *path, char copy[
     if (out < 0 || in < 0) return disk_fail(&demo->error, "copy", path);
     int64_t left_bytes = disk_file_size(in) / 2;
     char    block[64 << 10];
-    while (left_bytes > 0) {
-        size_t  wanted = left_bytes < (int64_t)sizeof(block) ? (size_t)left_bytes : sizeof(block);
-        ssize_t got = read(in, block, wanted);
-        if (got <= 0 || !disk_write_all(out, block, (size_t)got))
+    ssize_t got = 1; /* 0: the file has become shorter, which breaks it just as well */
+    for (; left_bytes > 0 && got > 0; left_bytes -= got) {
+        got = disk_read_all(in, block, (size_t)num_min(left_bytes, sizeof(block)));
+        if (got < 0 || !disk_write_all(out, block, (size_t)got))
             return disk_fail(&demo->error, "copy", path);
-        left_bytes -= got;
     }
     return ERR_OK;
 }
 
 static enum err send_broken_copy(struct demo *demo, const char *path)
 {
-    char     copy[PATH_MAX];
-    enum err e = make_broken_copy(demo, path, copy);
-    if (e) return e;
+    char       copy[PATH_MAX];
+    enum err   e = make_broken_copy(demo, path, copy);
     struct str name = str_format(demo->arena, "half of %s", base_name(path));
-    e = send_and_show(demo, copy, name.data);
+    if (e == ERR_OK) e = send_and_show(demo, copy, name.data);
     unlink(copy);
     return e;
 }
@@ -323,8 +319,7 @@ static void print_next(struct demo *demo)
     fflush(stdout);
 }
 
-/* --- the command --------------------------------------------------------------------------------
- */
+/* --- the command --- */
 
 static enum err split_files(struct demo *demo, struct str text)
 {

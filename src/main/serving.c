@@ -16,23 +16,11 @@ static void signals(sigset_t *set)
 
 static enum err open_log(const struct config *config, struct arena *arena, struct error *error)
 {
-    static const struct {
-        const char    *name;
-        enum log_level level;
-    } levels[] = {
-        { "debug", LOG_DEBUG },
-        { "info", LOG_INFO },
-        { "warning", LOG_WARNING },
-        { "error", LOG_ERROR },
-    };
-    for (size_t i = 0; i < COUNT_OF(levels); i++) {
-        if (!str_eq(config->log_level, str_of(levels[i].name))) continue;
-        const char *path = config->log_file.len ? str_c(arena, config->log_file) : NULL;
-        if (log_open(levels[i].level, path)) return ERR_OK;
-        return FAIL(error, ERR_INVALID, "bad_setting", "log-file cannot be opened: %s", path);
-    }
-    return FAIL(error, ERR_INVALID, "bad_setting",
-                "log-level must be debug, info, warning or error");
+    enum log_level level;
+    CHECK(log_level_parse(config->log_level, &level)); /* config_load took no other */
+    const char *path = config->log_file.len ? str_c(arena, config->log_file) : NULL;
+    if (log_open(level, path)) return ERR_OK;
+    return FAIL(error, ERR_INVALID, "bad_setting", "log-file cannot be opened: %s", path);
 }
 
 static void log_start(struct app *app)

@@ -4,13 +4,14 @@
 #include "platform/crypto.h"
 
 #include "base/encode.h"
+#include "base/time_text.h"
+#include "base/world.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { READ_BYTES = 256 << 10 };
@@ -71,8 +72,7 @@ static void name_check(struct str name, char text[BLOB_NAME_BYTES_MAX])
     CHECK(blob_name_copy(name, text));
 }
 
-/* --- parts --------------------------------------------------------------------------------------
- */
+/* --- parts --- */
 
 enum err blob_part_open(const struct blob_store *store, struct str name, struct error *error,
                         int *ret_fd)
@@ -136,8 +136,7 @@ enum err blob_part_finish(const struct blob_store *store, struct str part_name,
     return ERR_OK;
 }
 
-/* --- blobs --------------------------------------------------------------------------------------
- */
+/* --- blobs --- */
 
 enum err blob_open(const struct blob_store *store, struct str name, struct error *error,
                    int *ret_fd, int64_t *ret_size_bytes)
@@ -147,7 +146,13 @@ enum err blob_open(const struct blob_store *store, struct str name, struct error
     int fd = openat(store->blobs_fd, text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) return FAIL(error, ERR_NOT_FOUND, "blob", "no such blob");
     if (fd < 0) return disk_fail(error, "open", text);
-    *ret_size_bytes = disk_file_size(fd);
+    int64_t size_bytes = disk_file_size(fd);
+    if (size_bytes < 0) {
+        enum err e = disk_fail(error, "stat", text);
+        fd_close(&fd);
+        return e;
+    }
+    *ret_size_bytes = size_bytes;
     *ret_fd = fd;
     return ERR_OK;
 }
@@ -168,32 +173,26 @@ enum err blob_hash(const struct blob_store *store, struct str name, struct arena
     if (e) return e;
     CLEANUP(sha256_drop) struct sha256 hash = { 0 };
     sha256_begin(&hash);
-    char *block = NEW(arena, char, READ_BYTES);
-    for (;;) {
-        ssize_t got = read(fd, block, READ_BYTES);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return disk_fail(error, "read", "blob");
-        if (got == 0) break;
+    char   *block = NEW(arena, char, READ_BYTES);
+    ssize_t got;
+    while ((got = disk_read_all(fd, block, READ_BYTES)) > 0)
         sha256_add(&hash, block, (size_t)got);
-    }
+    if (got < 0) return disk_fail(error, "read", "blob");
     unsigned char digest[SHA256_BYTES];
     sha256_end(&hash, digest);
     *ret_sha256 = encode_hex(arena, digest, sizeof(digest));
     return ERR_OK;
 }
 
-/* --- sweeping -----------------------------------------------------------------------------------
- */
+/* --- sweeping --- */
 
 static bool is_older(int folder_fd, const char *name, int64_t older_than_ms)
 {
-    struct stat     info;
-    struct timespec now;
+    struct stat info;
     if (fstatat(folder_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode))
         return false;
-    clock_gettime(CLOCK_REALTIME, &now); /* files carry the machine's time, not the test clock's */
-    int64_t touched_ms = num_max(info.st_mtim.tv_sec, info.st_ctim.tv_sec) * 1000;
-    return now.tv_sec * 1000 - touched_ms > older_than_ms;
+    int64_t touched_ms = num_max(info.st_mtim.tv_sec, info.st_ctim.tv_sec) * MS_PER_SECOND;
+    return world_real_ms() - touched_ms > older_than_ms;
 }
 
 static int sweep_folder(int folder_fd, int64_t                              older_than_ms,

@@ -5,14 +5,16 @@
  *     DATA-DIR/delivered/ORG/JOB/FILE_ID.EXT  and  manifest.jsonl
  *
  * Names are made by the server: one path component that does not begin with '.', of less than 128
- * bytes. Another name is a broken invariant (CHECK). Writing errors are ERR_UNAVAILABLE "disk_full"
- * | "disk_io". */
+ * bytes. Another name is a broken invariant (CHECK). Trouble with the disk is ERR_UNAVAILABLE
+ * "disk_full" | "disk_io". */
 #ifndef FIRSTHAND_PLATFORM_BLOB_H
 #define FIRSTHAND_PLATFORM_BLOB_H
 
 #include "base/error.h"
 
 #include <stdint.h>
+
+enum { BLOB_MANIFEST_LINE_BYTES_MAX = 32 << 10 };
 
 struct blob_store;
 
@@ -57,7 +59,7 @@ struct blob_delivery {
     struct str folder; /* "org_…/job_…" */
     struct str file_name;
     struct str file_id;
-    struct str manifest_line; /* with its newline */
+    struct str manifest_line; /* with its newline; at most BLOB_MANIFEST_LINE_BYTES_MAX */
     bool       may_be_there;  /* it was tried before: look through the whole manifest for it */
 };
 MUST_USE enum err blob_deliver(const struct blob_store *store, const struct blob_delivery *delivery,
@@ -68,7 +70,8 @@ struct str blob_delivered_path(const struct blob_store *store, struct str folder
                                struct arena *arena);
 
 /* Remove parts and blobs untouched for older_than_ms that keep(context, name) does not claim; for
- * the sweeper. Returns how many were removed. */
+ * the sweeper. By the machine's clock, never the test clock's: files carry that. Returns how many
+ * were removed. */
 int blob_sweep(const struct blob_store *store, int64_t             older_than_ms,
                bool (*keep)(void *context, struct str name), void *context);
 

@@ -2,6 +2,7 @@
 
 #include "base/num.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -11,7 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { COPY_BYTES = 256 << 10, MANIFEST_READ_BYTES = 64 << 10 };
+enum {
+    COPY_BYTES = 256 << 10,
+    COPY_KERNEL_BYTES = 1 << 30, /* what one copy_file_range is asked for */
+    MANIFEST_READ_BYTES = 64 << 10,
+};
+static_assert(BLOB_MANIFEST_LINE_BYTES_MAX * 2 <= MANIFEST_READ_BYTES,
+              "a block holds a whole line wherever it begins");
 
 /* What one delivery has open. */
 struct delivery {
@@ -22,8 +29,7 @@ struct delivery {
     char                        name[BLOB_NAME_BYTES_MAX];
 };
 
-/* --- the folder ---------------------------------------------------------------------------------
- */
+/* --- the folder --- */
 
 /* Open folder/under, made durable when it is new. */
 static enum err step_into(struct delivery *d, int under_fd, struct str name, int *ret_fd)
@@ -53,20 +59,16 @@ static enum err open_folder(const struct blob_store *store, struct delivery *d)
     return step_into(d, fd, job, &d->folder_fd);
 }
 
-/* --- the file -----------------------------------------------------------------------------------
- */
+/* --- the file --- */
 
 static enum err copy_by_hand(struct delivery *d, int from_fd, int to_fd)
 {
-    char *block = NEW(d->arena, char, COPY_BYTES);
-    for (;;) {
-        ssize_t got = read(from_fd, block, COPY_BYTES);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return disk_fail(d->error, "read", d->name);
-        if (got == 0) return ERR_OK;
+    char   *block = NEW(d->arena, char, COPY_BYTES);
+    ssize_t got;
+    while ((got = disk_read_all(from_fd, block, COPY_BYTES)) > 0)
         if (!disk_write_all(to_fd, block, (size_t)got))
             return disk_fail(d->error, "write", d->name);
-    }
+    return got < 0 ? disk_fail(d->error, "read", d->name) : ERR_OK;
 }
 
 /* A reflink where the file system has them, else a copy inside the kernel, else by hand: never a
@@ -75,7 +77,7 @@ static enum err copy_bytes(struct delivery *d, int from_fd, int to_fd)
 {
     if (ioctl(to_fd, FICLONE, from_fd) == 0) return ERR_OK;
     for (;;) {
-        ssize_t copied = copy_file_range(from_fd, NULL, to_fd, NULL, 1 << 30, 0);
+        ssize_t copied = copy_file_range(from_fd, NULL, to_fd, NULL, COPY_KERNEL_BYTES, 0);
         if (copied > 0) continue;
         if (copied == 0) return ERR_OK;
         if (errno == ENOSPC || errno == EDQUOT) return disk_fail(d->error, "write", d->name);
@@ -106,8 +108,7 @@ static enum err place_file(const struct blob_store *store, struct delivery *d)
     return e;
 }
 
-/* --- the manifest -------------------------------------------------------------------------------
- */
+/* --- the manifest --- */
 
 /* Read it a block at a time: does a whole line contain the id, and where does the last whole line
  * end? Lines are far shorter than a block, so a first delivery need only look at the last one; else
@@ -149,7 +150,8 @@ static enum err append_line(struct delivery *d)
     struct str line = d->asked->manifest_line;
     if (!has_id && !disk_write_all_at(fd, line.data, line.len, end)) {
         e = disk_fail(d->error, "write", "manifest");
-        if (ftruncate(fd, end) != 0) return e; /* the next delivery cuts it */
+        bool is_cut = ftruncate(fd, end) == 0;
+        (void)is_cut; /* if not, the next delivery cuts it */
         return e;
     }
     if (fsync(fd) != 0 || fsync(d->folder_fd) != 0) return disk_fail(d->error, "sync", "manifest");
@@ -162,7 +164,7 @@ enum err blob_deliver(const struct blob_store *store, const struct blob_delivery
     struct delivery d = { .asked = asked, .arena = arena, .error = error, .folder_fd = -1 };
     CHECK(blob_name_copy(asked->file_name, d.name));
     CHECK(str_ends_with(asked->manifest_line, STR("\n")) && asked->file_id.len > 0);
-    CHECK(asked->manifest_line.len <= MANIFEST_READ_BYTES / 2);
+    CHECK(asked->manifest_line.len <= BLOB_MANIFEST_LINE_BYTES_MAX);
     enum err e = open_folder(store, &d);
     if (e) return e;
     CLEANUP(fd_close) int folder_fd = d.folder_fd;

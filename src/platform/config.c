@@ -1,5 +1,6 @@
 #include "platform/config.h"
 
+#include "base/log.h"
 #include "base/num.h"
 #include "base/time_text.h"
 
@@ -302,14 +303,6 @@ static bool is_base_url(struct str text)
     return true;
 }
 
-static bool is_log_level(struct str text)
-{
-    static const char *const levels[] = { "debug", "info", "warning", "error" };
-    for (size_t i = 0; i < COUNT_OF(levels); i++)
-        if (str_eq(text, str_of(levels[i]))) return true;
-    return false;
-}
-
 static enum err refuse(struct error *error, const char *rule, struct str value)
 {
     return FAIL(error, ERR_INVALID, "bad_setting", "%s, got \"%.*s\"", rule,
@@ -327,7 +320,8 @@ static enum err check_texts(struct config *config, struct arena *arena, struct e
     if (config->trusted_proxy.len &&
         !canonical_address(config->trusted_proxy, arena, &config->trusted_proxy))
         return refuse(error, "trusted-proxy must be a numeric address", config->trusted_proxy);
-    if (!is_log_level(config->log_level))
+    enum log_level level;
+    if (!log_level_parse(config->log_level, &level))
         return refuse(error, "log-level must be debug, info, warning or error", config->log_level);
     return ERR_OK;
 }

@@ -51,7 +51,7 @@ struct flags {
     bool        is_taken[FLAGS_MAX];
 };
 
-/* Split argv after the command's words. Owned by the arena.
+/* Split argv after the command's words. Values are argv's own text, names the arena's.
  * ERR_INVALID "usage": not a flag, a flag without its value, or given twice. */
 MUST_USE enum err flags_parse(int argc, char *const *argv, struct arena *arena, struct error *error,
                               struct flags *ret_flags);
@@ -63,7 +63,7 @@ struct str flags_take(struct flags *flags, const char *name);
 MUST_USE enum err flags_all_taken(const struct flags *flags, struct error *error);
 
 /* Fill every setting; get_environment is getenv or a test's. Takes its flags.
- * ERR_INVALID "bad_setting" with one clear sentence. Text is owned by the arena. */
+ * ERR_INVALID "bad_setting" with one clear sentence. Text is argv's, static, or the arena's. */
 MUST_USE enum err config_load(struct flags *flags, char *(*get_environment)(const char *name),
                               struct arena *arena, struct error *error, struct config *ret_config);
 
@@ -73,7 +73,8 @@ void config_write(const struct config *config, struct json_out *out);
 /* The table as text for --help: a line a setting. */
 struct str config_help(struct arena *arena);
 
-/* "ms s m h d" suffixes; a bare 0 is allowed. For durations given elsewhere too. */
+/* A duration as settings give it: "500ms", "15s", "30m", "6h", "7d", or a bare 0. False when it is
+ * malformed, negative or beyond int64. */
 MUST_USE bool duration_parse(struct str text, int64_t *ret_ms);
 
 #endif

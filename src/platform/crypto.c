@@ -57,11 +57,29 @@ static const EVP_MD *sha256(void)
     return sha256_method;
 }
 
+static void *digest_begin(const EVP_MD *method)
+{
+    EVP_MD_CTX *state = EVP_MD_CTX_new();
+    CHECK(state != NULL);
+    CHECK(EVP_DigestInit_ex(state, method, NULL) == 1);
+    return state;
+}
+
+static void digest_drop(void **state)
+{
+    EVP_MD_CTX_free(*state);
+    *state = NULL;
+}
+
+static void digest_end(void **state, unsigned char *digest)
+{
+    CHECK(EVP_DigestFinal_ex(*state, digest, NULL) == 1);
+    digest_drop(state);
+}
+
 void sha256_begin(struct sha256 *hash)
 {
-    hash->state = EVP_MD_CTX_new();
-    CHECK(hash->state != NULL);
-    CHECK(EVP_DigestInit_ex(hash->state, sha256(), NULL) == 1);
+    hash->state = digest_begin(sha256());
 }
 
 void sha256_add(struct sha256 *hash, const void *bytes, size_t count)
@@ -71,14 +89,12 @@ void sha256_add(struct sha256 *hash, const void *bytes, size_t count)
 
 void sha256_end(struct sha256 *hash, unsigned char digest[SHA256_BYTES])
 {
-    CHECK(EVP_DigestFinal_ex(hash->state, digest, NULL) == 1);
-    sha256_drop(hash);
+    digest_end(&hash->state, digest);
 }
 
 void sha256_drop(struct sha256 *hash)
 {
-    EVP_MD_CTX_free(hash->state);
-    hash->state = NULL;
+    digest_drop(&hash->state);
 }
 
 static const EVP_MD *checksum_method(enum checksum_kind kind)
@@ -89,9 +105,7 @@ static const EVP_MD *checksum_method(enum checksum_kind kind)
 
 void checksum_begin(struct checksum *checksum, enum checksum_kind kind)
 {
-    checksum->state = EVP_MD_CTX_new();
-    CHECK(checksum->state != NULL);
-    CHECK(EVP_DigestInit_ex(checksum->state, checksum_method(kind), NULL) == 1);
+    checksum->state = digest_begin(checksum_method(kind));
 }
 
 void checksum_add(struct checksum *checksum, const void *bytes, size_t count)
@@ -101,14 +115,12 @@ void checksum_add(struct checksum *checksum, const void *bytes, size_t count)
 
 void checksum_end(struct checksum *checksum, unsigned char digest[CHECKSUM_BYTES_MAX])
 {
-    CHECK(EVP_DigestFinal_ex(checksum->state, digest, NULL) == 1);
-    checksum_drop(checksum);
+    digest_end(&checksum->state, digest);
 }
 
 void checksum_drop(struct checksum *checksum)
 {
-    EVP_MD_CTX_free(checksum->state);
-    checksum->state = NULL;
+    digest_drop(&checksum->state);
 }
 
 size_t checksum_bytes(enum checksum_kind kind)

@@ -59,8 +59,8 @@ MUST_USE bool crypto_open(const unsigned char key[CRYPTO_KEY_BYTES], struct str 
                           struct str context, struct arena *arena, struct str *ret_plain);
 
 /* Argon2id, 32 MiB, 3 passes: about 50 ms of CPU, at most PASSWORDS_AT_ONCE at a time in the
- * process. text is the encoded form with its parameters. Never on a poll thread or the writer.
- * ERR_UNAVAILABLE "passwords_busy". */
+ * process. text is the encoded form with its parameters; one that is malformed matches no password.
+ * Never on a poll thread or the writer. ERR_UNAVAILABLE "passwords_busy". */
 enum { PASSWORDS_AT_ONCE = 2 };
 MUST_USE enum err password_hash(struct str password, char text[PASSWORD_HASH_BYTES_MAX],
                                 struct error *error);

@@ -7,7 +7,7 @@
 
 static const struct db_driver *const drivers[] = { &db_sqlite_driver };
 
-/* --- connections --------------------------------------------------------------------------- */
+/* --- connections --- */
 
 enum err db_open(const char *url, enum db_mode mode, struct error *error, struct db **ret_db)
 {
@@ -37,7 +37,7 @@ void db_close(struct db *db)
     db->driver->close(db);
 }
 
-/* --- the statement cache ------------------------------------------------------------------- */
+/* --- the statement cache --- */
 
 /* The slot that holds the statement, or the free one where it belongs. Nothing is ever removed. */
 static struct stmt **query_slot(struct db *db, const char *sql)
@@ -105,7 +105,7 @@ int db_open_statements(const struct db *db)
     return db->open_count;
 }
 
-/* --- binding ------------------------------------------------------------------------------- */
+/* --- binding --- */
 
 static void bind_value(struct stmt *stmt, int number, struct db_value value)
 {
@@ -128,11 +128,6 @@ static void bind_value(struct stmt *stmt, int number, struct db_value value)
 void bind_int(struct stmt *stmt, int number, int64_t value)
 {
     bind_value(stmt, number, (struct db_value){ .kind = DB_VALUE_INT, .integer = value });
-}
-
-void bind_real(struct stmt *stmt, int number, double value)
-{
-    bind_value(stmt, number, (struct db_value){ .kind = DB_VALUE_REAL, .real = value });
 }
 
 void bind_null(struct stmt *stmt, int number)
@@ -169,7 +164,7 @@ void bind_id(struct stmt *stmt, int number, const struct id *id)
     bind_text(stmt, number, id_str(id));
 }
 
-/* --- running ------------------------------------------------------------------------------- */
+/* --- running --- */
 
 static void step_check_bound(struct stmt *stmt)
 {
@@ -223,7 +218,7 @@ enum err stmt_run(struct stmt *stmt, struct error *error, int64_t *ret_changes)
     return ERR_OK;
 }
 
-/* --- reading ------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static struct db_value column_value(struct stmt *stmt, int column, enum db_value_kind want)
 {
@@ -242,11 +237,6 @@ static struct db_value column_value(struct stmt *stmt, int column, enum db_value
 int64_t column_int(struct stmt *stmt, int column)
 {
     return column_value(stmt, column, DB_VALUE_INT).integer;
-}
-
-double column_real(struct stmt *stmt, int column)
-{
-    return column_value(stmt, column, DB_VALUE_REAL).real;
 }
 
 struct str column_text(struct stmt *stmt, int column, struct arena *arena)
@@ -273,7 +263,7 @@ bool column_is_null(struct stmt *stmt, int column)
     return column_value(stmt, column, DB_VALUE_NULL).kind == DB_VALUE_NULL;
 }
 
-/* --- transactions -------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 bool db_in_transaction(const struct db *db)
 {
@@ -355,7 +345,7 @@ void db_rollback_to_savepoint(struct db *db)
     }
 }
 
-/* --- upkeep -------------------------------------------------------------------------------- */
+/* --- upkeep --- */
 
 enum err db_script(struct db *db, const char *script, struct error *error)
 {
@@ -370,9 +360,4 @@ int64_t db_wal_bytes(const struct db *db)
 enum err db_checkpoint(struct db *db, enum db_checkpoint kind, struct error *error)
 {
     return db->driver->checkpoint(db, kind, error);
-}
-
-int64_t db_data_version(struct db *db, struct error *error)
-{
-    return db->driver->data_version(db, error);
 }

@@ -19,10 +19,10 @@
 #include "base/id.h"
 
 enum {
-    DB_PARAMETERS_MAX = 64,
-    DB_STATEMENTS_MAX = 512,
-    DB_BUSY_MS_MAX = 5000,
-    DB_RESTART_MS_MAX = 50,
+    DB_PARAMETERS_MAX = 64,  /* of one statement */
+    DB_STATEMENTS_MAX = 512, /* texts of one connection */
+    DB_BUSY_MS_MAX = 5000,   /* how long a lock is waited for */
+    DB_RESTART_MS_MAX = 50,  /* and by a checkpoint that other writes wait for */
 };
 
 struct db;
@@ -34,13 +34,12 @@ enum db_mode { DB_READ, DB_WRITE };
  * now ERR_INVALID "database_unsupported"). DB_READ connections cannot write.
  * SQLite: WAL, synchronous=FULL, foreign_keys=ON, busy timeout DB_BUSY_MS_MAX, checkpoints by hand.
  * DB_WRITE makes a missing file (mode 0600); DB_READ does not. ERR_UNAVAILABLE "database_open".
- * *ret_db is owned by the caller until db_close; no thread may use it at the same time as another.
- */
+ * *ret_db is owned by the caller until db_close. */
 MUST_USE enum err db_open(const char *url, enum db_mode mode, struct error *error,
                           struct db **ret_db);
 void              db_close(struct db *db); /* NULL is fine */
 
-/* --- statements ---------------------------------------------------------------------------- */
+/* --- statements --- */
 
 /* sql must be a string literal: its address is the cache key, and other text at the same address
  * later is a broken invariant, as are more than DB_STATEMENTS_MAX of them. Never NULL: a text that
@@ -51,7 +50,6 @@ struct stmt *db_query(struct db *db, const char *sql);
 /* Every parameter is bound before the first step; they are $1 to $n without a gap. Text and bytes
  * are copied. */
 void bind_int(struct stmt *stmt, int number, int64_t value);
-void bind_real(struct stmt *stmt, int number, double value);
 void bind_text(struct stmt *stmt, int number, struct str text);   /* absent → NULL */
 void bind_bytes(struct stmt *stmt, int number, struct str bytes); /* absent → NULL */
 void bind_null(struct stmt *stmt, int number);
@@ -68,7 +66,6 @@ bool stmt_step(struct stmt *stmt);
 /* Columns count from 0. NULL reads as 0, absent, or an empty id. Text and bytes are copied into the
  * arena, so they outlive the statement. */
 int64_t    column_int(struct stmt *stmt, int column);
-double     column_real(struct stmt *stmt, int column);
 struct str column_text(struct stmt *stmt, int column, struct arena *arena);
 struct str column_bytes(struct stmt *stmt, int column, struct arena *arena);
 struct id  column_id(struct stmt *stmt, int column);
@@ -77,7 +74,7 @@ bool       column_is_null(struct stmt *stmt, int column);
 /* Finish: reset, forget the bindings, report the first failure of this use.
  *   ERR_CONFLICT    "db_constraint"  a CHECK, UNIQUE, NOT NULL or REFERENCES refused it
  *   ERR_BUSY        "db_busy"        another writer holds the store; try again from the top
- *   ERR_UNAVAILABLE "db_full" | "db_io" | "db_unreachable"
+ *   ERR_UNAVAILABLE "db_full" | "db_io"
  *   ERR_INTERNAL    "db_statement"   anything else: a bug
  * After an error the transaction may be gone: see db_in_transaction. */
 MUST_USE enum err stmt_end(struct stmt *stmt, struct error *error);
@@ -86,7 +83,7 @@ MUST_USE enum err stmt_end(struct stmt *stmt, struct error *error);
  * itself, without those of triggers and cascades. */
 MUST_USE enum err stmt_run(struct stmt *stmt, struct error *error, int64_t *ret_changes);
 
-/* --- transactions -------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 /* DB_WRITE: takes the write lock at once (BEGIN IMMEDIATE). DB_READ: one snapshot, as of the first
  * statement. What stmt_end answers; nothing is open then. Ends with db_commit or db_rollback, also
@@ -107,7 +104,7 @@ void db_rollback_to_savepoint(struct db *db);
 /* Is a transaction open? False after an error that ended it as a whole. */
 bool db_in_transaction(const struct db *db);
 
-/* --- upkeep -------------------------------------------------------------------------------- */
+/* --- upkeep --- */
 
 /* Run a whole script of several statements (migrations and tests only); fails as stmt_end says.
  * The statements before the failing one have run. */
@@ -123,9 +120,6 @@ enum db_checkpoint { DB_CHECKPOINT_PASSIVE, DB_CHECKPOINT_RESTART, DB_CHECKPOINT
  * and for another (an audit) its writes shall not wait. TRUNCATE waits DB_BUSY_MS_MAX and also
  * gives the log's bytes back. */
 MUST_USE enum err db_checkpoint(struct db *db, enum db_checkpoint kind, struct error *error);
-
-/* Changes whenever another connection, also of another process, committed. 0 = failed. */
-int64_t db_data_version(struct db *db, struct error *error);
 
 /* Read calls must leave no statement open: number of statements between db_query and stmt_end. */
 int db_open_statements(const struct db *db);

@@ -11,12 +11,11 @@
 
 #include <assert.h>
 
-enum db_value_kind { DB_VALUE_NULL, DB_VALUE_INT, DB_VALUE_REAL, DB_VALUE_TEXT, DB_VALUE_BYTES };
+enum db_value_kind { DB_VALUE_NULL, DB_VALUE_INT, DB_VALUE_TEXT, DB_VALUE_BYTES };
 
 struct db_value {
     enum db_value_kind kind;
     int64_t            integer;
-    double             real;
     struct str         text; /* of TEXT and BYTES; borrowed */
 };
 
@@ -90,7 +89,6 @@ struct db_driver {
                           bool *ret_has_table);
     int64_t (*wal_bytes)(const struct db *db);
     enum err (*checkpoint)(struct db *db, enum db_checkpoint kind, struct error *error);
-    int64_t (*data_version)(struct db *db, struct error *error);
 };
 
 extern const struct db_driver db_sqlite_driver;

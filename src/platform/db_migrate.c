@@ -30,7 +30,7 @@ struct migration_set {
     int              count;
 };
 
-/* --- the set ------------------------------------------------------------------------------- */
+/* --- the set --- */
 
 /* NNNN_name.sql or NNNN_name.variant.sql. */
 static bool migration_parse(const struct embedded_file *file, struct migration *ret_migration)
@@ -94,7 +94,7 @@ static enum err set_build(const struct embedded_file *files, const struct db *db
     return ERR_OK;
 }
 
-/* --- what has run -------------------------------------------------------------------------- */
+/* --- what has run --- */
 
 static enum err set_mark(struct migration_set *set, int64_t version, int64_t checksum,
                          struct error *error)
@@ -155,7 +155,7 @@ static enum err set_compare(struct migration_set *set, struct db *db, struct err
     return set_first_due(set, error, ret_due);
 }
 
-/* --- running ------------------------------------------------------------------------------- */
+/* --- running --- */
 
 static enum err migration_record(struct db *db, const struct migration *migration, int64_t now_ms,
                                  struct error *error)
@@ -234,24 +234,7 @@ enum err db_migrate_files(struct db *db, const struct embedded_file *files, int6
     return ERR_OK;
 }
 
-enum err db_migrated_files(struct db *db, const struct embedded_file *files, struct error *error,
-                           bool *ret_is_current)
-{
-    struct migration_set set;
-    int                  due;
-    enum err             e = set_build(files, db, &set, error);
-    if (e == ERR_OK) e = set_compare(&set, db, error, &due);
-    if (e) return e;
-    *ret_is_current = due == set.count;
-    return ERR_OK;
-}
-
 enum err db_migrate(struct db *db, int64_t now_ms, struct error *error, int *ret_applied)
 {
     return db_migrate_files(db, embedded_files, now_ms, error, ret_applied);
-}
-
-enum err db_migrated(struct db *db, struct error *error, bool *ret_is_current)
-{
-    return db_migrated_files(db, embedded_files, error, ret_is_current);
 }

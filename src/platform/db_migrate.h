@@ -23,15 +23,9 @@ enum { MIGRATIONS_COUNT_MAX = 256 };
  * *ret_applied (may be NULL) = how many ran now. */
 MUST_USE enum err db_migrate(struct db *db, int64_t now_ms, struct error *error, int *ret_applied);
 
-/* Is every migration done? For /readyz and commands; a read connection is enough. Refuses with
- * schema_newer and schema_changed as above. */
-MUST_USE enum err db_migrated(struct db *db, struct error *error, bool *ret_is_current);
-
 /* The same with another set of files, sorted by name, ended by a NULL name; other files than *.sql
- * are passed over. */
+ * are passed over; more than MIGRATIONS_COUNT_MAX are a broken invariant. */
 MUST_USE enum err db_migrate_files(struct db *db, const struct embedded_file *files, int64_t now_ms,
                                    struct error *error, int *ret_applied);
-MUST_USE enum err db_migrated_files(struct db *db, const struct embedded_file *files,
-                                    struct error *error, bool *ret_is_current);
 
 #endif

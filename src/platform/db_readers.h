@@ -10,7 +10,7 @@ struct db_readers;
 /* url must outlive the set. Owned by the caller until db_readers_close, which must come after every
  * thread that used it has ended or stopped using it. */
 struct db_readers *db_readers_open(const char *url);
-void               db_readers_close(struct db_readers *readers);
+void               db_readers_close(struct db_readers *readers); /* NULL is fine */
 
 /* This thread's connection. Errors: as db_open. */
 MUST_USE enum err db_readers_get(struct db_readers *readers, struct error *error,

@@ -38,7 +38,7 @@ static struct sqlite_statement *statement_of(struct stmt *stmt)
     return (struct sqlite_statement *)stmt;
 }
 
-/* --- what went wrong ----------------------------------------------------------------------- */
+/* --- what went wrong --- */
 
 struct failure_kind {
     int         primary;
@@ -88,7 +88,7 @@ static void statement_failure(struct stmt *stmt, int rc)
               stmt->sql);
 }
 
-/* --- opening ------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 
@@ -254,7 +254,7 @@ static enum err sqlite_open(const char *address, enum db_mode mode, struct error
     return ERR_OK;
 }
 
-/* --- statements ---------------------------------------------------------------------------- */
+/* --- statements --- */
 
 /* Map $1…$n; false when the text names its parameters in another way or leaves one out. */
 static bool prepare_parameters(struct sqlite_statement *statement)
@@ -310,7 +310,6 @@ static void sqlite_bind(struct stmt *stmt, int number, const struct db_value *va
     switch (value->kind) {
     case DB_VALUE_NULL: rc = sqlite3_bind_null(handle, index); break;
     case DB_VALUE_INT: rc = sqlite3_bind_int64(handle, index, value->integer); break;
-    case DB_VALUE_REAL: rc = sqlite3_bind_double(handle, index, value->real); break;
     case DB_VALUE_TEXT:
         rc = sqlite3_bind_text64(handle, index, value->text.data, value->text.len, SQLITE_TRANSIENT,
                                  SQLITE_UTF8);
@@ -346,7 +345,6 @@ static void sqlite_column(struct stmt *stmt, int column, enum db_value_kind want
     ret_value->kind = want == DB_VALUE_NULL ? DB_VALUE_INT : want;
     const void *data = NULL;
     if (want == DB_VALUE_INT) ret_value->integer = sqlite3_column_int64(handle, column);
-    if (want == DB_VALUE_REAL) ret_value->real = sqlite3_column_double(handle, column);
     if (want == DB_VALUE_TEXT) data = sqlite3_column_text(handle, column);
     if (want == DB_VALUE_BYTES) data = sqlite3_column_blob(handle, column);
     if (want != DB_VALUE_TEXT && want != DB_VALUE_BYTES) return;
@@ -370,7 +368,7 @@ static void sqlite_finalise(struct stmt *stmt)
     sqlite3_finalize(statement_of(stmt)->handle);
 }
 
-/* --- transactions and upkeep --------------------------------------------------------------- */
+/* --- transactions and upkeep --- */
 
 static bool sqlite_in_transaction(const struct db *db)
 {
@@ -431,14 +429,6 @@ static enum err sqlite_checkpoint(struct db *db, enum db_checkpoint kind, struct
     return ERR_OK;
 }
 
-static int64_t sqlite_data_version(struct db *db, struct error *error)
-{
-    struct stmt *q = db_query(db, "PRAGMA data_version");
-    int64_t      version = stmt_step(q) ? column_int(q, 0) : 0;
-    enum err     e = stmt_end(q, error);
-    return e ? 0 : version;
-}
-
 const struct db_driver db_sqlite_driver = {
     .scheme = "sqlite:",
     .variant = "sqlite",
@@ -458,5 +448,4 @@ const struct db_driver db_sqlite_driver = {
     .has_table = sqlite_has_table,
     .wal_bytes = sqlite_wal_bytes,
     .checkpoint = sqlite_checkpoint,
-    .data_version = sqlite_data_version,
 };

@@ -10,7 +10,10 @@
 
 void fd_close(int *fd)
 {
+    int reason = errno;
     if (*fd >= 0) close(*fd);
+    *fd = -1;
+    errno = reason;
 }
 
 bool disk_write_all(int fd, const void *bytes, size_t count)
@@ -38,6 +41,19 @@ bool disk_write_all_at(int fd, const void *bytes, size_t count, int64_t offset)
         count -= (size_t)written;
     }
     return true;
+}
+
+ssize_t disk_read_all(int fd, void *bytes, size_t count)
+{
+    size_t have = 0;
+    while (have < count) {
+        ssize_t got = read(fd, (char *)bytes + have, count - have);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return -1;
+        if (got == 0) break;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
 }
 
 enum err disk_fail(struct error *error, const char *what, const char *path)
@@ -74,11 +90,9 @@ enum err disk_make_directories(const char *path, struct error *error)
         if (mkdir(prefix, 0700) != 0 && errno != EEXIST) return disk_fail(error, "create", prefix);
     }
     struct stat info;
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
-        errno = ENOTDIR;
-        return disk_fail(error, "create", path);
-    }
-    return ERR_OK;
+    if (stat(path, &info) != 0) return disk_fail(error, "create", path);
+    errno = ENOTDIR;
+    return S_ISDIR(info.st_mode) ? ERR_OK : disk_fail(error, "create", path);
 }
 
 int64_t disk_file_size(int fd)

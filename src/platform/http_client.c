@@ -20,7 +20,7 @@ static void init_global(void)
 
 struct http_client *http_client_open(void)
 {
-    pthread_once(&is_global_ready, init_global);
+    CHECK(pthread_once(&is_global_ready, init_global) == 0);
     CURL *curl = curl_easy_init();
     CHECK(curl != NULL);
     return (struct http_client *)curl;
@@ -50,17 +50,17 @@ static void list_free(struct curl_slist **list)
 
 static enum err set_file(CURL *curl, const char *path, FILE **ret_file, struct error *error)
 {
-    struct stat info;
-    FILE       *file = fopen(path, "rbe");
-    if (file == NULL || fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode)) {
-        if (file) fclose(file);
-        return FAIL(error, ERR_NOT_FOUND, "file_unreadable", "%s: %s", path,
-                    file ? "not a file" : strerror(errno));
-    }
+    struct stat               info;
+    CLEANUP(file_close) FILE *file = fopen(path, "rbe");
+    if (file == NULL || fstat(fileno(file), &info) != 0)
+        return FAIL(error, ERR_NOT_FOUND, "file_unreadable", "%s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return FAIL(error, ERR_NOT_FOUND, "file_unreadable", "%s: not a file", path);
     curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(curl, CURLOPT_READDATA, file);
     curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)info.st_size);
     *ret_file = file;
+    file = NULL;
     return ERR_OK;
 }
 
@@ -101,8 +101,12 @@ enum err http_client_send(struct http_client *client, const struct http_client_r
     }
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
     CLEANUP(list_free) struct curl_slist *headers = NULL;
-    for (int i = 0; i < request->headers_count; i++)
-        headers = curl_slist_append(headers, request->headers[i]);
+    CHECK(request->headers_count <= HTTP_CLIENT_HEADERS_MAX);
+    for (int i = 0; i < request->headers_count; i++) {
+        struct curl_slist *longer = curl_slist_append(headers, request->headers[i]);
+        CHECK(longer != NULL);
+        headers = longer;
+    }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 
     CURLcode result = curl_easy_perform(curl);

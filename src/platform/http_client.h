@@ -24,12 +24,13 @@ struct http_client_reply {
     struct str body; /* owned by the arena */
 };
 
-/* A handle that keeps its connections; used by one thread at a time. */
+/* A handle that keeps its connections; used by one thread at a time. Never NULL; owned by the
+ * caller until http_client_close. */
 struct http_client *http_client_open(void);
 void                http_client_close(struct http_client *client);
 
 /* ERR_UNAVAILABLE "http_failed" (with what went wrong), ERR_TOO_LARGE "http_reply_too_large",
- * ERR_NOT_FOUND "file_unreadable". A status is an answer, whatever it is. */
+ * ERR_NOT_FOUND "file_unreadable" (or no plain file). A status is an answer, whatever it is. */
 MUST_USE enum err http_client_send(struct http_client               *client,
                                    const struct http_client_request *request, struct arena *arena,
                                    struct error *error, struct http_client_reply *ret_reply);

@@ -1,6 +1,7 @@
 #include "platform/http_server_private.h"
 
 #include "base/log.h"
+#include "platform/disk.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +15,7 @@
 
 enum { ADDRESS_BYTES_MAX = INET6_ADDRSTRLEN, PEM_BYTES_MAX = 256 << 10 };
 
-/* --- listening ----------------------------------------------------------------------------- */
+/* --- listening --- */
 
 struct listen_address {
     int       family;
@@ -86,7 +87,7 @@ int http_listen_port(int listen_fd)
     return ntohs(address.any.sa_family == AF_INET ? address.in4.sin_port : address.in6.sin6_port);
 }
 
-/* --- the library --------------------------------------------------------------------------- */
+/* --- the library --- */
 
 /* What the library has to say is about single clients: of interest only to whoever looks close. */
 PRINTF_LIKE(2, 0) static void library_log(void *context, const char *format, va_list arguments)
@@ -152,12 +153,7 @@ static struct MHD_Daemon *library_start(struct http_server               *server
                             always, MHD_OPTION_ARRAY, sometimes, MHD_OPTION_END);
 }
 
-/* --- TLS ----------------------------------------------------------------------------------- */
-
-static void fd_close(const int *fd)
-{
-    if (*fd >= 0) close(*fd);
-}
+/* --- TLS --- */
 
 /* The file as NUL-terminated text; NULL with errno when that cannot be had. */
 static char *pem_open(const char *path)
@@ -166,7 +162,7 @@ static char *pem_open(const char *path)
     if (fd < 0) return NULL;
     char *text = calloc(1, PEM_BYTES_MAX);
     CHECK(text != NULL);
-    ssize_t got = read(fd, text, PEM_BYTES_MAX - 1);
+    ssize_t got = disk_read_all(fd, text, PEM_BYTES_MAX - 1);
     if (got > 0) return text;
     if (got == 0) errno = ENODATA;
     free(text);
@@ -188,7 +184,7 @@ static enum err tls_open(struct http_server *server, const struct http_server_op
     return ERR_OK;
 }
 
-/* --- start and stop ------------------------------------------------------------------------ */
+/* --- start and stop --- */
 
 static void server_free(struct http_server *server)
 {

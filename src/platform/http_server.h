@@ -96,7 +96,7 @@ MUST_USE enum err http_server_start(const struct http_server_options *options,
                                     const struct http_app *app, struct error *error,
                                     struct http_server **ret_server);
 
-/* Connections open now (for tests, /metrics and the drain). */
+/* Connections open now (for tests). */
 int http_server_connections(const struct http_server *server);
 
 /* Clean drain: stop accepting, answer what is under way with Connection: close, close idle
@@ -104,7 +104,7 @@ int http_server_connections(const struct http_server *server);
  * be resumed by its owner meanwhile: a suspended one is waited for. Frees the server. */
 void http_server_stop(struct http_server *server, int64_t drain_ms_max);
 
-/* --- on the exchange ----------------------------------------------------------------------- */
+/* --- on the exchange --- */
 
 /* A request header's value, trimmed; absent when there is none. The name in any case. Borrowed
  * until on_end. Repeated headers: the first. */

@@ -7,7 +7,7 @@
 
 enum { BODY_BYTES_FIRST = 4 << 10, BODY_BYTES_TRUSTED = 64 << 10 };
 
-/* --- begin and end ------------------------------------------------------------------------- */
+/* --- begin and end --- */
 
 void *http_exchange_line(void *server, const char *uri, struct MHD_Connection *mhd)
 {
@@ -65,7 +65,7 @@ void http_exchange_completed(void *server, struct MHD_Connection *mhd, void **co
     http_connection_waits_for(c, HTTP_WAIT_REQUEST);
 }
 
-/* --- replying ------------------------------------------------------------------------------ */
+/* --- replying --- */
 
 /* Bytes of the body that have yet to come; -1 when the client did not say. */
 static int64_t body_bytes_left(const struct http_connection *c)
@@ -151,7 +151,7 @@ void http_resume(struct http_exchange *exchange)
     MHD_resume_connection(x->connection->mhd);
 }
 
-/* --- the body ------------------------------------------------------------------------------ */
+/* --- the body --- */
 
 void http_body_buffer(struct http_exchange *exchange, int64_t bytes_max)
 {
@@ -245,7 +245,7 @@ static enum MHD_Result linger(struct http_connection *c, size_t *data_size)
     return is_over ? MHD_NO : MHD_YES; /* MHD_NO closes */
 }
 
-/* --- the library's call -------------------------------------------------------------------- */
+/* --- the library's call --- */
 
 static enum MHD_Result take_headers(struct http_connection *c, const char *method,
                                     const char *version, size_t *data_size)

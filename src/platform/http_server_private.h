@@ -128,7 +128,7 @@ struct http_server {
     bool                    is_reaper_stopping;
 };
 
-/* --- connections -------------------------------------------------------------------------- */
+/* --- connections --- */
 
 void http_connections_open(struct http_server *server); /* starts the reaper */
 
@@ -147,7 +147,7 @@ void http_connection_waits_for(struct http_connection *connection, enum http_wai
  * because nobody could be told. */
 MUST_USE bool http_connection_begin(struct http_connection *connection);
 
-/* --- exchange ----------------------------------------------------------------------------- */
+/* --- exchange --- */
 
 /* The request line arrived. Returns the connection, which is every later call's context. */
 void *http_exchange_line(void *server, const char *uri, struct MHD_Connection *mhd);
@@ -162,7 +162,7 @@ void http_exchange_completed(void *server, struct MHD_Connection *mhd, void **co
 /* on_end if the application knows it, then everything of the exchange is given back. */
 void http_exchange_end(struct http_connection *connection, bool is_complete);
 
-/* --- request ------------------------------------------------------------------------------ */
+/* --- request --- */
 
 /* 0 when the request line and the header block have exactly one meaning; otherwise the status to
  * refuse with. Sets the exchange's method, path, query and body_bytes_declared. */
@@ -172,7 +172,7 @@ MUST_USE int http_request_read(struct http_exchange *exchange, const char *metho
 /* The client waits for "100 Continue" before it sends its body. */
 bool http_request_expects_continue(const struct http_exchange *exchange);
 
-/* --- reply -------------------------------------------------------------------------------- */
+/* --- reply --- */
 
 /* Hand the exchange's reply to the library. */
 enum MHD_Result http_reply_queue(struct http_connection *connection);

@@ -2,10 +2,10 @@
 
 #include "base/buf.h"
 #include "base/time_text.h"
+#include "base/world.h"
 
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { REPLY_HEAD_BYTES_MAX = 64 << 10 };
@@ -115,10 +115,8 @@ enum MHD_Result http_reply_refusal(struct http_connection *connection, int statu
 
 static void write_head(const struct http_exchange_private *x, struct buf *out)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     char date[TIME_HTTP_BYTES];
-    time_format_http((int64_t)now.tv_sec * MS_PER_SECOND, date);
+    time_format_http(world_real_ms(), date);
     buf_fmt(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
             x->status, MHD_get_reason_phrase_for((unsigned)x->status), date, x->reply_body.len);
     for (const struct http_reply_line *line = x->reply_lines; line; line = line->next)

@@ -15,13 +15,15 @@ struct io_job {
     struct io_job *next; /* the pool's */
 };
 
+/* threads_count is 1 to 64. Owned by the caller until io_pool_stop. */
 struct io_pool *io_pool_start(int threads_count);
 
-/* Queue a job; its memory stays the caller's until run begins. ERR_UNAVAILABLE "io_queue_full":
- * not queued. Thread-safe, never blocks. */
+/* Queue a job; its memory stays the caller's until run begins. ERR_UNAVAILABLE "io_queue_full": not
+ * queued, because IO_POOL_QUEUE_MAX wait already or the pool is being stopped. Thread-safe, never
+ * blocks. */
 MUST_USE enum err io_pool_submit(struct io_pool *pool, struct io_job *job, struct error *error);
 
-/* Run what is queued, then end the threads. */
+/* Run what is queued, then end the threads. NULL is fine. Not from a job. */
 void io_pool_stop(struct io_pool *pool);
 
 #endif

@@ -15,8 +15,10 @@
 enum { FILE_BYTES_MAX = KEYRING_KEYS_MAX * 128, NUMBER_MAX = 255 };
 
 static const char *const purpose_names[] = {
-    [PURPOSE_API_KEY] = "api-key", [PURPOSE_LINK] = "link",     [PURPOSE_SEAL] = "seal",
-    [PURPOSE_AUDIT] = "audit",     [PURPOSE_CURSOR] = "cursor",
+    [PURPOSE_API_KEY] = "api-key",
+    [PURPOSE_LINK] = "link",
+    [PURPOSE_SEAL] = "seal",
+    [PURPOSE_CURSOR] = "cursor",
 };
 static_assert(COUNT_OF(purpose_names) == PURPOSE__COUNT, "every purpose has a name");
 
@@ -74,7 +76,7 @@ static enum err read_file(const char *path, bool may_create, struct arena *arena
         return FAIL(error, ERR_UNAVAILABLE, "server_key_permissions",
                     "%s must be readable by its owner only (chmod 600)", path);
     char   *text = NEW(arena, char, FILE_BYTES_MAX);
-    ssize_t got = read(fd, text, FILE_BYTES_MAX);
+    ssize_t got = disk_read_all(fd, text, FILE_BYTES_MAX);
     if (got < 0) return fail_unreadable(error, "read", path);
     if (got == FILE_BYTES_MAX)
         return FAIL(error, ERR_UNAVAILABLE, "server_key_malformed", "%s is longer than %d keys",

@@ -14,8 +14,7 @@ enum keyring_purpose {
     PURPOSE_API_KEY, /* hashes of API keys and other bearer tokens */
     PURPOSE_LINK,    /* signatures of download links */
     PURPOSE_SEAL,    /* encryption at rest */
-    PURPOSE_AUDIT,
-    PURPOSE_CURSOR,
+    PURPOSE_CURSOR,  /* signatures of page cursors */
     PURPOSE__COUNT
 };
 
@@ -24,7 +23,8 @@ struct keyring;
 /* Read path, or make it with one fresh key when it is absent and may_create.
  * ERR_UNAVAILABLE "server_key_missing" (absent and not may_create) | "server_key_unreadable" |
  * "server_key_permissions" (others can touch it) | "server_key_malformed" (also: a number twice, or
- * more than KEYRING_KEYS_MAX). Several may open at once: one makes it, all read the same.
+ * more than KEYRING_KEYS_MAX), or what disk_sync_parent answers. Several may open at once: one
+ * makes it, all read the same.
  * Owned by the arena. Immutable, shared by all threads. */
 MUST_USE enum err keyring_open(const char *path, bool may_create, struct arena *arena,
                                struct error *error, const struct keyring **ret_keyring);

@@ -95,8 +95,7 @@ struct media_limits {
 enum { MEDIA_CPU_MARGIN_S = 5 };
 static const int64_t MEDIA_MEMORY_BYTES_DEFAULT = (int64_t)512 << 20;
 
-/* --- inside the child only (media_examine.c and its helpers; the only files that include libav)
- * --- */
+/* --- in the zygote and its children only --- */
 
 /* Load codecs and whatever else must be in memory before the sandbox closes. Call once. */
 void media_prepare(void);

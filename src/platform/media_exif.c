@@ -1,6 +1,7 @@
 #include "platform/media_exif.h"
 
 #include "base/time_text.h"
+#include "platform/media_bytes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,23 +20,6 @@ enum {
     PNG_CRC_BYTES = 4
 };
 
-static unsigned byte_at(struct str bytes, size_t at)
-{
-    return (unsigned char)bytes.data[at];
-}
-
-static uint32_t le32_at(struct str bytes, size_t at)
-{
-    return byte_at(bytes, at) | byte_at(bytes, at + 1) << 8 | byte_at(bytes, at + 2) << 16 |
-           byte_at(bytes, at + 3) << 24;
-}
-
-static uint32_t be32_at(struct str bytes, size_t at)
-{
-    return byte_at(bytes, at) << 24 | byte_at(bytes, at + 1) << 16 | byte_at(bytes, at + 2) << 8 |
-           byte_at(bytes, at + 3);
-}
-
 /* Some writers put JPEG's "Exif\0\0" before the TIFF header in other containers too. */
 static struct str without_prefix(struct str block)
 {
@@ -51,7 +35,7 @@ static struct str find_in_jpeg(struct str file)
             rest = str_skip(rest, 1);
             continue;
         }
-        size_t length = byte_at(rest, 2) << 8 | byte_at(rest, 3);
+        size_t length = be16_at(rest, 2);
         if (kind == JPEG_SOS || length < 2) break;
         struct str body = str_take(str_skip(rest, JPEG_MARKER_BYTES), length - 2);
         if (kind == JPEG_APP1 && str_starts_with(body, STR("Exif\0\0"))) return str_skip(body, 6);
@@ -121,8 +105,7 @@ struct tiff {
 static unsigned tiff_u16(const struct tiff *tiff, size_t at)
 {
     if (at > tiff->bytes.len || tiff->bytes.len - at < 2) return 0;
-    unsigned first = byte_at(tiff->bytes, at), second = byte_at(tiff->bytes, at + 1);
-    return tiff->is_little ? first | second << 8 : first << 8 | second;
+    return tiff->is_little ? le16_at(tiff->bytes, at) : be16_at(tiff->bytes, at);
 }
 
 static uint32_t tiff_u32(const struct tiff *tiff, size_t at)

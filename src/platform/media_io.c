@@ -2,6 +2,7 @@
 
 #include "platform/media.h"
 
+#include <errno.h>
 #include <libavutil/mem.h>
 #include <unistd.h>
 
@@ -23,12 +24,21 @@ static const enum AVCodecID codecs[] = {
     AV_CODEC_ID_ADPCM_IMA_WAV, AV_CODEC_ID_ADPCM_IMA_QT,
 };
 
+/* A hostile header may send us to an offset that pread itself refuses. */
+static bool is_beyond_any_file(int reason)
+{
+    return reason == EINVAL || reason == EOVERFLOW;
+}
+
 size_t media_read_at(int fd, int64_t offset, void *bytes, size_t count)
 {
     size_t have = 0;
     while (have < count) {
         ssize_t got = pread(fd, (char *)bytes + have, count - have, offset + (int64_t)have);
-        if (got <= 0) break;
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && is_beyond_any_file(errno)) break;
+        CHECK(got >= 0);
+        if (got == 0) break;
         have += (size_t)got;
     }
     return have;

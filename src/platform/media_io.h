@@ -22,7 +22,9 @@ struct media_input {
     AVFormatContext *format;
 };
 
-/* Up to count bytes from offset; how many there were (fewer at the end of the file). */
+/* Up to count bytes from offset; how many there were (fewer at the end of the file). A disk that
+ * does not give them says nothing about the file: it ends this process, as in media_check_memory.
+ */
 size_t media_read_at(int fd, int64_t offset, void *bytes, size_t count);
 
 /* Open the file with the named demuxer, no guessing. false when its headers cannot be read; the

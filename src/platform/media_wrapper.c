@@ -1,32 +1,9 @@
 #include "platform/media_wrapper.h"
 
+#include "platform/media_bytes.h"
+
 #include <libavutil/crc.h>
 #include <string.h>
-
-static unsigned byte_at(struct str bytes, size_t at)
-{
-    return at < bytes.len ? (unsigned char)bytes.data[at] : 0;
-}
-
-static uint32_t le24_at(struct str bytes, size_t at)
-{
-    return byte_at(bytes, at) | byte_at(bytes, at + 1) << 8 | byte_at(bytes, at + 2) << 16;
-}
-
-static uint32_t le32_at(struct str bytes, size_t at)
-{
-    return le24_at(bytes, at) | byte_at(bytes, at + 3) << 24;
-}
-
-static unsigned be16_at(struct str bytes, size_t at)
-{
-    return byte_at(bytes, at) << 8 | byte_at(bytes, at + 1);
-}
-
-static uint32_t be32_at(struct str bytes, size_t at)
-{
-    return be16_at(bytes, at) << 16 | be16_at(bytes, at + 2);
-}
 
 /* --- JPEG: segments, then coded data up to the next real marker --- */
 
@@ -134,7 +111,14 @@ static void walk_png(char *bytes, size_t len, struct media_wrapper *wrapper)
 
 /* --- WebP --- */
 
-enum { RIFF_HEAD_BYTES = 12, RIFF_SIZE_FROM = 8, CHUNK_HEAD_BYTES = 8, VP8X_ANIMATED = 0x02 };
+enum {
+    RIFF_HEAD_BYTES = 12,
+    RIFF_SIZE_FROM = 8, /* what its size counts begins here */
+    CHUNK_HEAD_BYTES = 8,
+    VP8X_ANIMATED = 0x02,
+    VP8_SIDE_BITS = 14, /* of a width or height */
+    VP8_SIDE_MASK = (1 << VP8_SIDE_BITS) - 1,
+};
 
 static void read_webp_size(struct str kind, struct str body, struct media_wrapper *wrapper)
 {
@@ -144,11 +128,11 @@ static void read_webp_size(struct str kind, struct str body, struct media_wrappe
         wrapper->height = le24_at(body, 7) + 1;
     } else if (str_eq(kind, STR("VP8L")) && wrapper->width == 0) {
         uint32_t bits = le32_at(body, 1);
-        wrapper->width = (bits & 0x3fff) + 1;
-        wrapper->height = (bits >> 14 & 0x3fff) + 1;
+        wrapper->width = (bits & VP8_SIDE_MASK) + 1;
+        wrapper->height = (bits >> VP8_SIDE_BITS & VP8_SIDE_MASK) + 1;
     } else if (str_eq(kind, STR("VP8 ")) && wrapper->width == 0) {
-        wrapper->width = (byte_at(body, 6) | byte_at(body, 7) << 8) & 0x3fff;
-        wrapper->height = (byte_at(body, 8) | byte_at(body, 9) << 8) & 0x3fff;
+        wrapper->width = le16_at(body, 6) & VP8_SIDE_MASK;
+        wrapper->height = le16_at(body, 8) & VP8_SIDE_MASK;
     }
 }
 

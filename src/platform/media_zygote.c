@@ -2,6 +2,7 @@
 
 #include "base/num.h"
 #include "base/world.h"
+#include "platform/disk.h"
 #include "platform/media_sandbox.h"
 #include "platform/media_zygote_wire.h"
 
@@ -38,12 +39,6 @@ struct media_zygote {
     uint64_t        starts_count;
     _Atomic int     pid; /* -1: down; written under the mutex */
 };
-
-static void fd_close(int *fd)
-{
-    if (*fd >= 0) close(*fd);
-    *fd = -1;
-}
 
 /* --- starting and losing the zygote; the mutex is held --- */
 
@@ -271,9 +266,10 @@ static enum err signal_explain(const struct zygote_report *report,
         return FAIL(error, ERR_UNAVAILABLE, "media_child_killed",
                     "a system call outside the sandbox (SIGSYS)");
     if (report->value == SIGSEGV || report->value == SIGBUS || report->value == SIGABRT)
-        return FAIL(error, ERR_UNAVAILABLE, "media_child_killed",
-                    "the decoder crashed, or met the memory limit of %lld MB (SIG%s)",
-                    (long long)(limits->memory_bytes_max >> 20), name);
+        return FAIL(
+            error, ERR_UNAVAILABLE, "media_child_killed",
+            "the decoder crashed, met the memory limit of %lld MB, or could not read (SIG%s)",
+            (long long)(limits->memory_bytes_max >> 20), name);
     return FAIL(error, ERR_UNAVAILABLE, "media_child_killed", "SIG%s", name);
 }
 

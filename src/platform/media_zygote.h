@@ -1,6 +1,5 @@
 /* The media zygote: a small process of the same binary that never holds secrets, started once,
- * which forks one short-lived, sandboxed child per file (SCORING §2). The server's only way to
- * media. */
+ * which forks one short-lived, sandboxed child per file. The server's only way to media. */
 #ifndef FIRSTHAND_PLATFORM_MEDIA_ZYGOTE_H
 #define FIRSTHAND_PLATFORM_MEDIA_ZYGOTE_H
 

@@ -26,7 +26,7 @@ struct writer {
     struct writer_stats stats;
 };
 
-/* --- one job ------------------------------------------------------------------------------- */
+/* --- one job --- */
 
 /* Could not be run: nothing of it was written. */
 static void job_unavailable(struct write_job *job, const struct error *cause)
@@ -76,7 +76,7 @@ static bool job_run_alone(struct write_job *job, struct db *db)
     return job->result == ERR_OK;
 }
 
-/* --- one batch ----------------------------------------------------------------------------- */
+/* --- one batch --- */
 
 /* What a batch came to, for the stats. */
 struct batch {
@@ -157,7 +157,7 @@ static void batch_review(struct batch *batch)
         batch_log(batch, troubled ? troubled : batch->first);
 }
 
-/* --- checkpoints --------------------------------------------------------------------------- */
+/* --- checkpoints --- */
 
 static void writer_checkpoint(struct writer *writer, enum db_checkpoint kind)
 {
@@ -200,7 +200,7 @@ static void writer_tend_log(struct writer *writer)
         writer_checkpoint(writer, DB_CHECKPOINT_PASSIVE);
 }
 
-/* --- the thread ---------------------------------------------------------------------------- */
+/* --- the thread --- */
 
 /* Wait for work, take what is there. Empty only when stopping and nothing is left. */
 static struct batch writer_take(struct writer *writer)
@@ -284,7 +284,7 @@ void writer_read_stats(struct writer *writer, struct writer_stats *ret_stats)
     pthread_mutex_unlock(&writer->lock);
 }
 
-/* --- submitting ---------------------------------------------------------------------------- */
+/* --- submitting --- */
 
 /* Under the lock: hang it on, or say why not. */
 static const char *submit_locked(struct writer *writer, struct write_job *job)

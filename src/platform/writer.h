@@ -57,6 +57,7 @@ MUST_USE enum err writer_call(struct writer *writer,
                               enum err (*run)(void *argument, struct db *db, struct error *error),
                               void *argument, struct error *error);
 
+/* What it has done since it was started (for tests). Thread-safe. */
 void writer_read_stats(struct writer *writer, struct writer_stats *ret_stats);
 
 /* Run what is queued, checkpoint, close the connection, end the thread. Submitting meanwhile is

@@ -11,6 +11,7 @@
 
 enum { RUNNER_THREADS_MAX = 64 + 2, RUNNER_ARENA_BYTES_MAX = 4 << 20 };
 static const int64_t IDLE_MS_MAX = 60 * 1000;
+static const int64_t LOOK_AGAIN_MS = 20; /* a task may come due with nobody telling */
 
 /* What a kind of task needs to be run. */
 static const struct {
@@ -40,8 +41,7 @@ struct runners {
     pthread_t              sweeper;
 };
 
-/* --- one task -----------------------------------------------------------------------------------
- */
+/* --- one task --- */
 
 struct due {
     enum task_kind kind;
@@ -54,7 +54,8 @@ static enum err read_due(struct call *call, void *argument)
     return task_next_due(call, due->kind, &due->due_ms);
 }
 
-/* When the next task of a kind is due; far away when none is, or the store cannot say. */
+/* When the next task of a kind is due; far away when none is. A store that cannot say is asked
+ * again soon. */
 static int64_t next_due_ms(const struct runner_services *services, enum task_kind kind)
 {
     struct arena arena;
@@ -64,7 +65,8 @@ static int64_t next_due_ms(const struct runner_services *services, enum task_kin
     runner_call_init(services, &arena, &call);
     enum err e = runner_read(services, &call, read_due, &due);
     arena_deinit(&arena);
-    return e || due.due_ms == 0 ? INT64_MAX : due.due_ms;
+    if (e) return world_now_ms(services->world) + MS_PER_SECOND;
+    return due.due_ms ? due.due_ms : INT64_MAX;
 }
 
 struct claim {
@@ -145,18 +147,23 @@ static void take_over(const struct runner_services *services)
     arena_deinit(&arena);
 }
 
-/* --- threads ------------------------------------------------------------------------------------
- */
+/* --- threads --- */
 
-/* The lock is held. Wait for a wake since seen_wakes, or for so long. */
-static void wait_woken(struct runners *runners, int64_t seen_wakes, int64_t wait_ms)
+static struct timespec in_ms(int64_t wait_ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     int64_t ns = until.tv_nsec + wait_ms % MS_PER_SECOND * 1000000;
     until.tv_sec += wait_ms / MS_PER_SECOND + ns / 1000000000;
     until.tv_nsec = ns % 1000000000;
-    int result = 0;
+    return until;
+}
+
+/* The lock is held. Wait for a wake since seen_wakes, or for so long. */
+static void wait_woken(struct runners *runners, int64_t seen_wakes, int64_t wait_ms)
+{
+    struct timespec until = in_ms(wait_ms);
+    int             result = 0;
     while (runners->wakes_count == seen_wakes && !runners->is_stopping && result != ETIMEDOUT)
         result = pthread_cond_timedwait(&runners->woken, &runners->lock, &until);
 }
@@ -267,13 +274,7 @@ void runners_run_due(struct runners *runners, int64_t wait_ms)
         bool is_done = !is_due && runners->busy_count == 0;
         bool is_late = world_monotonic_us() >= until_us;
         if (!is_done && !is_late) {
-            struct timespec soon;
-            clock_gettime(CLOCK_REALTIME, &soon);
-            soon.tv_nsec += 20 * 1000000;
-            if (soon.tv_nsec >= 1000000000) {
-                soon.tv_sec++;
-                soon.tv_nsec -= 1000000000;
-            }
+            struct timespec soon = in_ms(LOOK_AGAIN_MS);
             pthread_cond_timedwait(&runners->advanced, &runners->lock, &soon);
         }
         pthread_mutex_unlock(&runners->lock);

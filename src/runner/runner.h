@@ -32,6 +32,8 @@ struct runner_services {
 
 struct runners;
 
+/* Make due again what a dead process had claimed, then start the threads. Ends the process when one
+ * cannot be started. Ended by runners_stop, which takes NULL for none. */
 struct runners *runners_start(const struct runner_services *services);
 
 /* Tasks were added, or the clock was moved. Thread-safe. */

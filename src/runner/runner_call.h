@@ -17,8 +17,7 @@ MUST_USE enum err runner_read(const struct runner_services *services, struct cal
 void runner_call_init(const struct runner_services *services, struct arena *arena,
                       struct call *ret_call);
 
-/* --- the kinds of work --------------------------------------------------------------------------
- */
+/* --- the kinds of work --- */
 
 /* Do a claimed task and finish it; an error leaves it to be tried again. Its text is in
  * call->error. */

@@ -5,23 +5,24 @@ import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { JOB } from "../lib/client.mjs";
 import { findOperation, operation, operations } from "../lib/contract.mjs";
-import { singleFaults } from "../lib/faults.mjs";
+import { singleFaults, textFaults } from "../lib/faults.mjs";
 import { BODIES, NOBODY, requestFor } from "../lib/requests.mjs";
 import { start } from "../lib/server.mjs";
 
 const jsonOperations = operations.filter((one) => one.bodySchema);
 
-let server, org, buyer, nobody;
+let server, org, buyer, worker, nobody;
 
 before(async () => {
   server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0 });
   org = await server.createOrg({ credits: 100_000_000 });
   buyer = server.client(org.live_key);
+  worker = server.client((await server.createWorker()).token);
   nobody = server.client();
 });
 after(() => server?.stop());
 
-const clientFor = (one) => (one.credential === null ? nobody : buyer);
+const clientFor = (one) => ({ key: buyer, worker })[one.credential] ?? nobody;
 
 function send(one, options) {
   return clientFor(one).request(...requestFor(one, {}, options));
@@ -116,6 +117,22 @@ describe("a body outside the schema", () => {
     assert.equal((await buyer.postJob({ files_needed: 0 }, { idempotencyKey })).status, 422);
     assert.equal((await buyer.postJob({}, { idempotencyKey })).status, 201);
   });
+});
+
+describe("a query parameter outside its schema", () => {
+  const inQuery = (one) => one.parameters.filter((parameter) => parameter.in === "query");
+
+  for (const one of operations.filter((other) => other.credential && inQuery(other).length > 0))
+    it(`is named with its keyword: ${one.operationId}`, async () => {
+      for (const { name, schema } of inQuery(one)) {
+        const texts = textFaults(schema).map(({ value, code }) => ({ query: `${name}=${value}`, code }));
+        for (const { query, code } of [...texts, { query: `${name}=a&${name}=a`, code: "duplicate" }]) {
+          const [method, target, options] = requestFor(one);
+          const reply = await clientFor(one).request(method, `${target.split("?")[0]}?${query}`, options);
+          assertFaults(reply, 400, [{ field: name, code }]);
+        }
+      }
+    });
 });
 
 describe("a body at the edge of the schema", () => {

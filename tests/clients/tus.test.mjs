@@ -5,8 +5,9 @@ import { after, before, test } from "node:test";
 import * as tus from "tus-js-client";
 import { CutProxy } from "../lib/cut-proxy.mjs";
 import { pngImage } from "../lib/media.mjs";
+import { sha256 } from "../lib/samples.mjs";
 import { start } from "../lib/server.mjs";
-import { sha256, Tus } from "../lib/tus.mjs";
+import { Tus } from "../lib/tus.mjs";
 
 const HEADERS_BYTES = 2048; /* more than the head of a request takes */
 const seed = Number(process.env.FIRSTHAND_TEST_SEED ?? 20260318);

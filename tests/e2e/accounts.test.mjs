@@ -61,7 +61,7 @@ function assertStoreIsClean() {
   }
 }
 
-/* --- steps ---------------------------------------------------------------------------------- */
+/* --- steps --- */
 
 const anybody = () => market.server.client();
 
@@ -93,7 +93,7 @@ const isIn = async (client) => (await client.get("/worker/v1/jobs?limit=1")).sta
 
 const daysUntil = (time, nowMs) => (Date.parse(time) - nowMs) / 1000 / DAY_S;
 
-/* --- tests ---------------------------------------------------------------------------------- */
+/* --- tests --- */
 
 describe("an invite", () => {
   it("opens a page that keeps the link to itself", async () => {

@@ -335,6 +335,16 @@ describe("a refused command exits 1, with the reason", () => {
     assertRefusedCommand(await run(["serve", "--listen", "127.0.0.1:0", "--data-dir", path]), /./);
   });
 
+  it("a demo that cannot read its file leaves no copy of it behind", async () => {
+    const copies = () => readdirSync("/tmp").filter((name) => name.startsWith("firsthand-broken-"));
+    const earlier = new Set(copies());
+    const { code, stderr } =
+      await run(["demo", "--data-dir", newPath(), "--listen", "127.0.0.1:0", "--files", folder]);
+    assert.equal(code, 1);
+    assert.match(stderr, /^firsthand: copy .*Is a directory \(disk_io\)$/m);
+    assert.deepEqual(copies().filter((name) => !earlier.has(name)), []);
+  });
+
   it("an unknown scope is a wrong use", async () => {
     const args = ["admin", "create-key", "--org", org.organization_id, "--environment", "live", "--scopes"];
     assertUsage(await on(...args, "jobs:read,jobs:paint"), /unknown scope "jobs:paint"/);

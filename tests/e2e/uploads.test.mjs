@@ -9,8 +9,9 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { pngImage } from "../lib/media.mjs";
+import { sha256 } from "../lib/samples.mjs";
 import { start } from "../lib/server.mjs";
-import { checksum, metadata, sha256, Tus, VERSION } from "../lib/tus.mjs";
+import { checksum, metadata, Tus, VERSION } from "../lib/tus.mjs";
 
 const HOUR_S = 3600;
 const WAIT_MS_MAX = 30_000;
@@ -65,7 +66,7 @@ async function submissionOf(client, id) {
   return reply.json;
 }
 
-/* --- one request ------------------------------------------------------------------------------ */
+/* --- one request --- */
 
 function curl(client, args) {
   const write = "%{http_code}";
@@ -171,7 +172,7 @@ test("the same bytes from another worker are a duplicate", async () => {
   assert.equal(reply.json.ai_star_rating, 1);
 });
 
-/* --- tus: the plain way ------------------------------------------------------------------------ */
+/* --- tus: the plain way --- */
 
 test("OPTIONS says what the server can do, to anyone", async () => {
   const reply = await server.client().request("OPTIONS", "/worker/v1/uploads");
@@ -274,7 +275,7 @@ test("a length may follow later, once", async () => {
   assert.equal(last.headers["firsthand-submission-id"], reservation.submission_id);
 });
 
-/* --- tus: what is refused ---------------------------------------------------------------------- */
+/* --- tus: what is refused --- */
 
 test("requests that are not tus 1.0.0 are refused and told the version", async () => {
   const { client, tus, reservation, file } = await slot();
@@ -419,7 +420,7 @@ test("a terminated upload is gone and the slot is kept", async () => {
   assert.equal((await tus.terminate(again)).status, 409);
 });
 
-/* --- tus: interruptions ------------------------------------------------------------------------ */
+/* --- tus: interruptions --- */
 
 test("a new request takes over from a half-dead connection at the true offset", async () => {
   const { tus, reservation, file } = await slot();

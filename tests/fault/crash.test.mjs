@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { start } from "../lib/server.mjs";
 import { Market, SETTINGS } from "./market.mjs";
 import { kill9, mediaChildOf, zygoteOf } from "./processes.mjs";
-import { Random, seedOf } from "./random.mjs";
+import { Random, seedOf } from "../lib/random.mjs";
 
 const CYCLES = Number(process.env.FIRSTHAND_CRASH_CYCLES ?? 50);
 const CYCLES_A_STORE = 100; /* then another begins, lest checking grow without end */

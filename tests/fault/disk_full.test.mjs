@@ -7,8 +7,8 @@ import { mkdtempSync, rmSync, statSync, statfsSync, truncateSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { sha256 } from "../lib/samples.mjs";
 import { Server, start } from "../lib/server.mjs";
-import { sha256 } from "../lib/tus.mjs";
 import { FailingDisk, PLACES } from "./failing_disk.mjs";
 import { SETTINGS } from "./market.mjs";
 import { Patient, integrity, newImage } from "./patient.mjs";
@@ -219,7 +219,7 @@ test("blobs that cannot be read are nobody's fault: the score waits", { timeout:
     await delivered(server, patient, { job, reservation });
   }));
 
-/* --- a disk that is really full --------------------------------------------------------------- */
+/* --- a disk that is really full --- */
 
 function mountSmall(bytes) {
   const folder = mkdtempSync(join(tmpdir(), "firsthand-full-"));

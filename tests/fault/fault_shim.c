@@ -63,7 +63,7 @@ __attribute__((constructor)) static void shim_open(void)
     control = shared;
 }
 
-/* --- does a call match? --------------------------------------------------------------------- */
+/* --- does a call match? --- */
 
 static bool pattern_matches(const char *path)
 {
@@ -130,7 +130,7 @@ static bool name_must_fail(enum kind kind, int folder_fd, const char *name)
     return must_fail(kind, path);
 }
 
-/* --- the calls ------------------------------------------------------------------------------ */
+/* --- the calls --- */
 
 /* The names are the C library's; its headers may declare them with attributes of their own. */
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"

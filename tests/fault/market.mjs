@@ -89,7 +89,7 @@ export class Market {
     return write.worker ? write.worker.client : this.buyer;
   }
 
-  /* --- load --------------------------------------------------------------------------------- */
+  /* --- load --- */
 
   /* Until stop(), or until the server is gone. */
   load() {
@@ -208,7 +208,7 @@ export class Market {
     });
   }
 
-  /* --- uploads ------------------------------------------------------------------------------ */
+  /* --- uploads --- */
 
   /* Bytes in pieces with pauses between them, so that a crash can come in the middle. */
   #stream(upload, method, target, headers, bytes, random) {
@@ -320,7 +320,7 @@ export class Market {
     return undefined;
   }
 
-  /* --- after a crash ------------------------------------------------------------------------ */
+  /* --- after a crash --- */
 
   /* The server runs again and nobody else asks anything of it. */
   async check() {
@@ -469,7 +469,7 @@ export class Market {
     this.server.logLines.length = 0;
   }
 
-  /* --- when all is quiet -------------------------------------------------------------------- */
+  /* --- when all is quiet --- */
 
   sql(text) {
     return execFileSync("sqlite3", [join(this.server.dataDir, "store.db"), text], { encoding: "utf8" }).trim();

@@ -6,7 +6,8 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pngImage } from "../lib/media.mjs";
-import { Tus, sha256 } from "../lib/tus.mjs";
+import { sha256 } from "../lib/samples.mjs";
+import { Tus } from "../lib/tus.mjs";
 
 const ASKED_MAX = 60;
 let imageSeed = 1;

@@ -7,13 +7,13 @@ import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 
 export const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
-export const CONTRACT_PATH = `${REPOSITORY}api/openapi.json`;
+const CONTRACT_PATH = `${REPOSITORY}api/openapi.json`;
 export const contract = JSON.parse(readFileSync(CONTRACT_PATH, "utf8"));
 
 const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 const REF_PREFIX = "#/components/schemas/";
 
-/* --- operations --------------------------------------------------------------------------- */
+/* --- operations --- */
 
 function operationOf(path, method, description) {
   const security = description.security ?? contract.security ?? [];
@@ -96,7 +96,7 @@ export function resolve(schema, document = contract) {
   return at;
 }
 
-/* --- schemas ------------------------------------------------------------------------------ */
+/* --- schemas --- */
 
 const URN = "urn:firsthand:contract";
 
@@ -143,12 +143,7 @@ function makeJudge(isStrict) {
 
 const strictJudge = makeJudge(true);
 
-/* What is wrong with a value under a schema of the contract, undeclared properties included. */
-export function schemaFaults(schema, value) {
-  return strictJudge(schema, value);
-}
-
-/* --- replies ------------------------------------------------------------------------------ */
+/* --- replies --- */
 
 const TYPE_BY_STATUS = {
   400: "invalid_request",

@@ -1,5 +1,5 @@
-/* Bodies with exactly one fault, made from a schema and a good body: every required member left
- * out, every member of every wrong type, every bound exceeded by one. */
+/* Requests with exactly one fault, made from a schema. Bodies, from a good one: every required member
+ * left out, every member of every wrong type, every bound exceeded by one. Texts of parameters. */
 import { resolve } from "./contract.mjs";
 
 const VALUES = {
@@ -87,5 +87,15 @@ export function singleFaults(bodySchema, goodBody) {
       });
     }
   }
+  return faults;
+}
+
+/* Texts that a query parameter of a schema does not take. → [{ value, code }] */
+export function textFaults(parameterSchema) {
+  const schema = resolve(parameterSchema);
+  const faults = boundFaults(schema);
+  if (constsOf(schema)) faults.push(...["", "none-of-them"].map((value) => ({ value, code: "enum" })));
+  if (schema.type === "integer") faults.push(...["", "ten", "1.5"].map((value) => ({ value, code: "type" })));
+  if (schema.format === "date-time") faults.push(...["", "yesterday", "2026-02-30T00:00:00Z"].map((value) => ({ value, code: "format" })));
   return faults;
 }

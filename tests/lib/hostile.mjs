@@ -40,7 +40,7 @@ export function stretched(wav, claimed) {
   return bytes;
 }
 
-/* --- PNG ------------------------------------------------------------------------------------ */
+/* --- PNG --- */
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const IHDR_END = 8 + 25;

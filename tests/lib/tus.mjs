@@ -17,10 +17,6 @@ export function checksum(algorithm, bytes) {
   return `${algorithm} ${createHash(algorithm).update(bytes).digest("base64")}`;
 }
 
-export function sha256(bytes) {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
 function targetOf(location) {
   return location.startsWith("/") ? location : new URL(location).pathname;
 }

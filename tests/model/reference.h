@@ -1,6 +1,6 @@
 /* The money and job rules once more, as plainly as they can be said: arrays in memory, no store, no
- * transactions, nothing shared with the code under test but the slugs. What the server writes down
- * late (a lapse) happens here at its instant.
+ * transactions, nothing shared with the code under test but the slugs and the names of transfers.
+ * What the server writes down late (a lapse) happens here at its instant.
  *
  * Each operation answers NULL, or the slug of the refusal, after which nothing has changed. */
 #ifndef FIRSTHAND_TESTS_REFERENCE_H
@@ -8,6 +8,7 @@
 
 #include "base/id.h"
 #include "base/macros.h"
+#include "domain/ledger.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +16,16 @@
 
 enum { REF_ORGS = 2, REF_WORKERS = 5, REF_TTL_MS = 1800000, REF_HOLD_MS_MAX = 21600000 };
 enum { REF_RESERVATIONS_MAX = 5, REF_SUBMISSIONS_PER_DAY = 50, REF_DAY_MS = 86400000 };
+
+/* One rule told wrong, on purpose, to see that the comparison finds it. */
+enum ref_fault {
+    REF_SOUND,
+    REF_FEE_ROUNDS_UP,
+    REF_LAPSES_LATE,
+    REF_KEEPS_KEYS_LONGER,
+    REF_FORGETS_REFUND,
+    REF_RETRIES_TWICE
+};
 
 enum ref_job_state { REF_OPEN, REF_RUNNING, REF_DONE, REF_CANCELLED };
 enum ref_sub_state { REF_AWAITED, REF_PENDING, REF_APPROVED, REF_REJECTED, REF_RETRY };
@@ -25,14 +36,26 @@ struct ref_lot {
     int64_t cents, expires_ms;
 };
 
+/* A visible row of the ledger. */
+struct ref_row {
+    int     org, job; /* -1 = of no job */
+    int     kind; /* enum transfer_kind, so that the fee's and the payout's are not among them */
+    int64_t cents, running;
+};
+
 struct ref_part {
     int     lot;
     int64_t cents;
 };
 
+struct ref_asked {
+    int     org;
+    int64_t needed, price, files_per_worker, stars_min;
+};
+
 struct ref_job {
     struct id          id;
-    int                org;
+    int                made_by, org;
     int64_t            needed, price, payout, files_per_worker, stars_min;
     enum ref_job_state state;
     int64_t            approved, pending, reserved;
@@ -41,29 +64,47 @@ struct ref_job {
 
 struct ref_lease {
     struct id            id;
-    int                  job, worker, sub, attempt, bytes;
+    int                  made_by, job, worker, sub, attempt, bytes;
     enum ref_lease_state state;
     int64_t              accepted_ms, renewed_ms, expires_ms;
 };
 
 struct ref_sub {
     struct id          id;
-    int                job, worker, attempt;
+    int                made_by, job, worker, attempt;
     enum ref_sub_state state;
     int64_t            stars, created_ms;
 };
 
+/* A request with an Idempotency-Key. */
+struct ref_request {
+    int              owner, operation, key;
+    int              object; /* the path */
+    struct ref_asked asked;  /* the body */
+};
+
+/* What it was answered: the number of a job or a lease. */
+struct ref_answer {
+    struct ref_request request;
+    int                number;
+    int64_t            created_ms;
+};
+
 struct ref {
-    int64_t           now_ms, fee_ppm;
-    int64_t           worker_cents[REF_WORKERS], worker_held[REF_WORKERS];
-    int64_t           deliveries_due;
-    struct ref_lot   *lots;
-    struct ref_part  *parts;
-    struct ref_job   *jobs;
-    struct ref_lease *leases;
-    struct ref_sub   *subs;
-    int               lots_count, parts_count, jobs_count, leases_count, subs_count;
-    int               rows_max, parts_max;
+    enum ref_fault     fault;
+    int                maker; /* made_by of what is made now */
+    int64_t            now_ms, fee_ppm;
+    int64_t            worker_cents[REF_WORKERS], worker_held[REF_WORKERS];
+    int64_t            deliveries_due, platform_cents;
+    struct ref_row    *rows;
+    struct ref_answer *answers;
+    struct ref_lot    *lots;
+    struct ref_part   *parts;
+    struct ref_job    *jobs;
+    struct ref_lease  *leases;
+    struct ref_sub    *subs;
+    int rows_count, answers_count, lots_count, parts_count, jobs_count, leases_count, subs_count;
+    int rows_max, parts_max;
 };
 
 static inline void ref_init(struct ref *ref, int operations)
@@ -74,11 +115,16 @@ static inline void ref_init(struct ref *ref, int operations)
     ref->jobs = calloc((size_t)ref->rows_max, sizeof(*ref->jobs));
     ref->leases = calloc((size_t)ref->rows_max, sizeof(*ref->leases));
     ref->subs = calloc((size_t)ref->rows_max, sizeof(*ref->subs));
-    CHECK(ref->lots && ref->parts && ref->jobs && ref->leases && ref->subs);
+    ref->rows = calloc((size_t)ref->parts_max, sizeof(*ref->rows));
+    ref->answers = calloc((size_t)ref->rows_max, sizeof(*ref->answers));
+    CHECK(ref->rows && ref->answers && ref->lots && ref->parts && ref->jobs && ref->leases &&
+          ref->subs);
 }
 
 static inline void ref_deinit(struct ref *ref)
 {
+    free(ref->rows);
+    free(ref->answers);
     free(ref->lots);
     free(ref->parts);
     free(ref->jobs);
@@ -86,7 +132,7 @@ static inline void ref_deinit(struct ref *ref)
     free(ref->subs);
 }
 
-/* --- credit --------------------------------------------------------------------------------- */
+/* --- credit --- */
 
 static inline int64_t ref_balance(const struct ref *ref, int org)
 {
@@ -104,17 +150,23 @@ static inline int64_t ref_escrow(const struct ref *ref, const struct ref_job *jo
     return cents;
 }
 
-static inline void ref_grant(struct ref *ref, int org, int64_t cents, int64_t expires_ms)
+/* One row of the statement. */
+static inline void ref_book(struct ref *ref, int org, enum transfer_kind kind, int64_t cents,
+                            int job)
+{
+    int64_t running = 0;
+    for (int i = 0; i < ref->rows_count; i++)
+        if (ref->rows[i].org == org) running = ref->rows[i].running;
+    CHECK(ref->rows_count < ref->parts_max && running + cents >= 0);
+    ref->rows[ref->rows_count++] = (struct ref_row){ org, job, (int)kind, cents, running + cents };
+}
+
+static inline void ref_grant(struct ref *ref, int org, enum transfer_kind kind, int64_t cents,
+                             int64_t expires_ms)
 {
     CHECK(ref->lots_count < ref->rows_max);
     ref->lots[ref->lots_count++] = (struct ref_lot){ org, cents, expires_ms };
-}
-
-static inline void ref_expire(struct ref *ref, int org)
-{
-    for (int i = 0; i < ref->lots_count; i++)
-        if (ref->lots[i].org == org && ref->lots[i].expires_ms <= ref->now_ms)
-            ref->lots[i].cents = 0;
+    ref_book(ref, org, kind, cents, -1);
 }
 
 /* The spendable lot that expires first, the older of two; -1 = none is left. */
@@ -127,6 +179,17 @@ static inline int ref_first_lot(const struct ref *ref, int org)
         if (first < 0 || lot->expires_ms < ref->lots[first].expires_ms) first = i;
     }
     return first;
+}
+
+/* What is due, a row each, the earliest first. */
+static inline void ref_expire(struct ref *ref, int org)
+{
+    for (;;) {
+        int lot = ref_first_lot(ref, org);
+        if (lot < 0 || ref->lots[lot].expires_ms > ref->now_ms) return;
+        ref_book(ref, org, TRANSFER_EXPIRATION, -ref->lots[lot].cents, -1);
+        ref->lots[lot].cents = 0;
+    }
 }
 
 static inline int64_t ref_smaller(int64_t a, int64_t b)
@@ -146,21 +209,25 @@ static inline void ref_use_escrow(struct ref *ref, const struct ref_job *job, in
     CHECK(cents == 0);
 }
 
-/* Refunds: from the back, to their lots; what has expired is gone. */
+/* Refunds: from the back, to their lots; what has expired goes at once, in rows of its own. */
 static inline void ref_refund(struct ref *ref, const struct ref_job *job, int64_t cents)
 {
+    if (cents > 0) ref_book(ref, job->org, TRANSFER_REFUND, cents, (int)(job - ref->jobs));
     for (int i = job->parts_count - 1; i >= 0; i--) {
         struct ref_part *part = &ref->parts[job->first_part + i];
         struct ref_lot  *lot = &ref->lots[part->lot];
         int64_t          taken = ref_smaller(part->cents, cents);
         part->cents -= taken;
         cents -= taken;
-        if (lot->expires_ms > ref->now_ms) lot->cents += taken;
+        if (lot->expires_ms > ref->now_ms)
+            lot->cents += taken;
+        else if (taken > 0)
+            ref_book(ref, job->org, TRANSFER_EXPIRATION, -taken, -1);
     }
     CHECK(cents == 0);
 }
 
-/* --- time ----------------------------------------------------------------------------------- */
+/* --- time --- */
 
 static inline void ref_end_lease(struct ref *ref, struct ref_lease *lease, enum ref_lease_state to)
 {
@@ -174,12 +241,56 @@ static inline void ref_end_lease(struct ref *ref, struct ref_lease *lease, enum 
 static inline void ref_advance(struct ref *ref, int64_t ms)
 {
     ref->now_ms += ms;
+    int64_t due_ms = ref->now_ms - (ref->fault == REF_LAPSES_LATE);
     for (int i = 0; i < ref->leases_count; i++)
-        if (ref->leases[i].state == REF_HELD && ref->leases[i].expires_ms <= ref->now_ms)
+        if (ref->leases[i].state == REF_HELD && ref->leases[i].expires_ms <= due_ms)
             ref_end_lease(ref, &ref->leases[i], REF_LAPSED);
 }
 
-/* --- jobs ----------------------------------------------------------------------------------- */
+/* --- requests sent again --- */
+
+static inline bool ref_is_kept(const struct ref *ref, const struct ref_answer *answer)
+{
+    int64_t kept_ms = REF_DAY_MS + (ref->fault == REF_KEEPS_KEYS_LONGER ? REF_TTL_MS : 0);
+    return answer->created_ms > ref->now_ms - kept_ms;
+}
+
+/* What the key stands for now; NULL = nothing. */
+static inline const struct ref_answer *ref_find_key(const struct ref         *ref,
+                                                    const struct ref_request *request)
+{
+    for (int i = ref->answers_count - 1; i >= 0; i--) {
+        const struct ref_answer *answer = &ref->answers[i];
+        if (answer->request.owner == request->owner && answer->request.key == request->key &&
+            answer->request.operation == request->operation)
+            return ref_is_kept(ref, answer) ? answer : NULL;
+    }
+    return NULL;
+}
+
+static inline bool ref_is_same_request(const struct ref_request *a, const struct ref_request *b)
+{
+    return a->object == b->object && a->asked.org == b->asked.org &&
+           a->asked.needed == b->asked.needed && a->asked.price == b->asked.price &&
+           a->asked.files_per_worker == b->asked.files_per_worker &&
+           a->asked.stars_min == b->asked.stars_min;
+}
+
+static inline void ref_keep_answer(struct ref *ref, const struct ref_request *request, int number)
+{
+    CHECK(ref->answers_count < ref->rows_max);
+    ref->answers[ref->answers_count++] = (struct ref_answer){ *request, number, ref->now_ms };
+}
+
+static inline int64_t ref_answers_kept(const struct ref *ref)
+{
+    int64_t count = 0;
+    for (int i = 0; i < ref->answers_count; i++)
+        count += ref_is_kept(ref, &ref->answers[i]);
+    return count;
+}
+
+/* --- jobs --- */
 
 static inline bool ref_is_live(const struct ref_job *job)
 {
@@ -191,16 +302,29 @@ static inline int64_t ref_slots(const struct ref_job *job)
     return job->needed - job->approved - job->pending - job->reserved;
 }
 
-static inline const char *ref_create(struct ref *ref, const struct ref_job *asked)
+static inline int64_t ref_fee(const struct ref *ref, int64_t price)
 {
-    struct ref_job job = *asked;
-    int64_t        missing = job.needed * job.price, unexpired = 0;
+    return (price * ref->fee_ppm + (ref->fault == REF_FEE_ROUNDS_UP ? 999999 : 0)) / 1000000;
+}
+
+static inline const char *ref_create(struct ref *ref, const struct ref_asked *asked)
+{
+    struct ref_job job = {
+        .made_by = ref->maker,
+        .org = asked->org,
+        .needed = asked->needed,
+        .price = asked->price,
+        .files_per_worker = asked->files_per_worker,
+        .stars_min = asked->stars_min,
+    };
+    int64_t missing = job.needed * job.price, unexpired = 0;
     for (int i = 0; i < ref->lots_count; i++)
         if (ref->lots[i].org == job.org && ref->lots[i].expires_ms > ref->now_ms)
             unexpired += ref->lots[i].cents;
     if (unexpired < missing) return "insufficient_credits";
     ref_expire(ref, job.org);
-    job.payout = job.price - job.price * ref->fee_ppm / 1000000;
+    ref_book(ref, job.org, TRANSFER_DEDUCTION, -missing, ref->jobs_count);
+    job.payout = job.price - ref_fee(ref, job.price);
     job.first_part = ref->parts_count;
     while (missing > 0) {
         int     lot = ref_first_lot(ref, job.org);
@@ -228,7 +352,7 @@ static inline const char *ref_cancel(struct ref *ref, int number)
     return NULL;
 }
 
-/* --- leases --------------------------------------------------------------------------------- */
+/* --- leases --- */
 
 static inline bool ref_sent_enough_today(const struct ref *ref, int worker)
 {
@@ -259,6 +383,7 @@ static inline void ref_take_slot(struct ref *ref, int job, int worker, int sub, 
 {
     CHECK(ref->leases_count < ref->rows_max);
     ref->leases[ref->leases_count++] = (struct ref_lease){
+        .made_by = ref->maker,
         .job = job,
         .worker = worker,
         .sub = sub,
@@ -287,7 +412,8 @@ static inline const char *ref_accept(struct ref *ref, int number, int worker, in
     if (ref_gave_enough_files(ref, number, worker)) return "worker_capped";
     if (ref_slots(job) <= 0) return "job_full";
     CHECK(ref->subs_count < ref->rows_max);
-    ref->subs[ref->subs_count] = (struct ref_sub){ .job = number, .worker = worker };
+    ref->subs[ref->subs_count] =
+        (struct ref_sub){ .made_by = ref->maker, .job = number, .worker = worker };
     *ret_lease = ref->leases_count;
     ref_take_slot(ref, number, worker, ref->subs_count++, 1);
     return NULL;
@@ -312,7 +438,7 @@ static inline void ref_renew(struct ref *ref, int number)
     lease->renewed_ms = ref->now_ms;
 }
 
-/* --- submissions ---------------------------------------------------------------------------- */
+/* --- submissions --- */
 
 static inline bool ref_may_take_again(const struct ref *ref, const struct ref_lease *lease)
 {
@@ -364,13 +490,15 @@ static inline const char *ref_judge(struct ref *ref, int number, int stars, bool
     job->pending--;
     if (is_gated || stars < job->stars_min) {
         sub->state = REF_REJECTED;
-        if (job->state == REF_CANCELLED) ref_refund(ref, job, job->price);
+        if (job->state == REF_CANCELLED && ref->fault != REF_FORGETS_REFUND)
+            ref_refund(ref, job, job->price);
         return NULL;
     }
     sub->state = REF_APPROVED;
     job->approved++;
     ref_use_escrow(ref, job, job->price);
     ref->worker_cents[sub->worker] += job->payout;
+    ref->platform_cents += job->price - job->payout;
     ref->deliveries_due++;
     if (job->state != REF_CANCELLED)
         job->state = job->approved == job->needed ? REF_DONE : REF_RUNNING;
@@ -382,7 +510,8 @@ static inline const char *ref_retry(struct ref *ref, int number)
     struct ref_sub *sub = &ref->subs[number];
     struct ref_job *job = &ref->jobs[sub->job];
     if (sub->state == REF_AWAITED) return "submission";
-    if (sub->state != REF_REJECTED || sub->stars < 2 || sub->attempt != 1) return "not_retryable";
+    bool is_first = sub->attempt == 1 || ref->fault == REF_RETRIES_TWICE;
+    if (sub->state != REF_REJECTED || sub->stars < 2 || !is_first) return "not_retryable";
     if (!ref_is_live(job)) return "job_closed";
     if (ref->worker_held[sub->worker] >= REF_RESERVATIONS_MAX) return "worker_capped";
     if (ref_gave_enough_files(ref, sub->job, sub->worker)) return "worker_capped";

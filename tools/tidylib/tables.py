@@ -114,7 +114,6 @@ FILE_LINES_LONG = 400
 HEADER_ELSEWHERE = {
     "src/main/main.c": "the program's entry",
     "src/api/dispatch.c": "declared with what it calls in api/api.h",
-    "src/api/upload_session.c": "declared with the table in api/upload_table.h",
     "src/api/binding.c": "declared with the binding tables in api/api.h",
     "src/main/cmd_*.c": "every command is declared in main/commands.h",
 }

@@ -4,7 +4,7 @@
 
 #include <fcntl.h>
 
-/* --- an exchange without a connection ------------------------------------------------------ */
+/* --- an exchange without a connection --- */
 
 static struct arena         arena;
 static struct http_exchange http;
@@ -67,7 +67,7 @@ static void refuse(enum err code, const char *slug, const char *detail)
     reply_error(&exchange);
 }
 
-/* --- codes --------------------------------------------------------------------------------- */
+/* --- codes --- */
 
 static void every_code_has_its_status_and_type(void **state)
 {
@@ -107,7 +107,7 @@ static void every_code_has_its_status_and_type(void **state)
     }
 }
 
-/* --- the envelope -------------------------------------------------------------------------- */
+/* --- the envelope --- */
 
 static void refusal_without_faults_has_its_slug_as_the_only_detail(void **state)
 {
@@ -178,7 +178,7 @@ static void refusal_with_broken_text_is_still_json(void **state)
     assert_true(in_has(enveloped(), "message"));
 }
 
-/* --- what stays inside --------------------------------------------------------------------- */
+/* --- what stays inside --- */
 
 static const char INSIDE[] = "SELECT secrets FROM /srv/data";
 
@@ -222,7 +222,7 @@ static void unknown_outcome_is_called_that(void **state)
     assert_null(strstr(str_c(&arena, in_text(enveloped(), "message", &arena)), "outcome"));
 }
 
-/* --- headers of refusals ------------------------------------------------------------------- */
+/* --- headers of refusals --- */
 
 static void refused_credentials_name_the_scheme(void **state)
 {
@@ -252,7 +252,7 @@ static void wait_is_told_where_there_is_one(void **state)
     assert_null(header_of("Retry-After").data);
 }
 
-/* --- listings ------------------------------------------------------------------------------ */
+/* --- listings --- */
 
 static void listing_has_its_frame(void **state)
 {
@@ -271,7 +271,7 @@ static void listing_has_its_frame(void **state)
                STR("{\"object\":\"list\",\"data\":[],\"has_more\":false,\"next_cursor\":null}")));
 }
 
-/* --- sending, over a real connection ------------------------------------------------------- */
+/* --- sending, over a real connection --- */
 
 static struct id sent_request_id;
 

@@ -31,7 +31,7 @@ static const char *read_text(const char *path)
     return text;
 }
 
-/* --- reading calls out of C source --------------------------------------------------------- */
+/* --- reading calls out of C source --- */
 
 static const char *skip_literal(const char *at)
 {
@@ -89,7 +89,7 @@ static const struct {
 };
 static_assert(COUNT_OF(codes) == ERR__COUNT - 1, "every code but ERR_OK");
 
-/* --- looking them up ----------------------------------------------------------------------- */
+/* --- looking them up --- */
 
 static void assert_row(const char *path, struct str row)
 {
@@ -179,7 +179,7 @@ static int teardown(void **state)
 
 #define slug_test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-/* --- rules --------------------------------------------------------------------------------- */
+/* --- rules --- */
 
 static void slugs_of_the_api_are_documented(void **state)
 {

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "../support.h"
+#include "base/encode.h"
 #include "platform/disk.h"
 
 #include <fcntl.h>
@@ -119,10 +120,7 @@ static struct str hash_of_bytes(struct scene *scene, struct str bytes)
 {
     unsigned char digest[SHA256_BYTES];
     crypto_sha256(bytes, digest);
-    char *hex = NEW(&scene->house->arena, char, 2 * SHA256_BYTES + 1);
-    for (int i = 0; i < SHA256_BYTES; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-    return str_of(hex);
+    return encode_hex(&scene->house->arena, digest, sizeof(digest));
 }
 
 static void append(struct scene *scene, struct upload_session *session, uint64_t generation,

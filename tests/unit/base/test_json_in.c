@@ -191,6 +191,18 @@ static void whole_numbers_of_both_kinds_are_recognised(void **state)
     assert_int_equal(value, 42);
 }
 
+static void text_of_a_string_is_lent_and_of_nothing_else(void **state)
+{
+    (void)state;
+    const json_t *text = parsed(STR("\"a\xc3\xa9\""));
+    assert_true(str_eq(json_text(text), STR("a\xc3\xa9")));
+    assert_ptr_equal(json_text(text).data, json_string_value(text));
+    assert_non_null(json_text(parsed(STR("\"\""))).data);
+    assert_null(json_text(parsed(STR("7"))).data);
+    assert_null(json_text(parsed(STR("null"))).data);
+    assert_null(json_text(NULL).data);
+}
+
 static void members_are_read_or_the_default_given(void **state)
 {
     (void)state;
@@ -252,6 +264,7 @@ int main(void)
         cmocka_unit_test(values_are_bounded),
         cmocka_unit_test(numbers_must_fit),
         cmocka_unit_test(whole_numbers_of_both_kinds_are_recognised),
+        cmocka_unit_test(text_of_a_string_is_lent_and_of_nothing_else),
         cmocka_unit_test(members_are_read_or_the_default_given),
         cmocka_unit_test(absent_members_and_other_types_give_the_default),
         cmocka_unit_test(text_outlives_the_tree),

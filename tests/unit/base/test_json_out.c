@@ -155,14 +155,14 @@ static void every_double_reads_back_as_itself(void **state)
         if (!isfinite(value)) continue;
         out_number(&out, NULL, value);
         assert_true(strtod(str_c(&arena, buf_str(&buf)), NULL) == value);
-        buf_clear(&buf);
+        buf.len = 0;
     }
     static const double edges[] = { 0x1p-1074, 0x1p-1022, 0x1.fffffffffffffp1023, 0x1p53, -0.0 };
     for (size_t i = 0; i < COUNT_OF(edges); i++) {
         out_number(&out, NULL, edges[i]);
         double back = strtod(str_c(&arena, buf_str(&buf)), NULL);
         assert_memory_equal(&back, &edges[i], sizeof(back));
-        buf_clear(&buf);
+        buf.len = 0;
     }
 }
 

@@ -207,6 +207,21 @@ static void error_is_logged_with_its_place(void **state)
     assert_int_equal(in_int(root, "line", 0), 7);
 }
 
+static void levels_have_one_name_each(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "debug", "info", "warning", "error" };
+    enum log_level           level = LOG_LEVEL__COUNT;
+    for (int i = 0; i < LOG_LEVEL__COUNT; i++) {
+        assert_true(log_level_parse(str_of(names[i]), &level));
+        assert_int_equal(level, i);
+    }
+    static const char *const others[] = { "", "Info", "warn", "errors", NULL };
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        assert_false(log_level_parse(str_of(others[i]), &level));
+    assert_int_equal(level, LOG_ERROR);
+}
+
 static void reopening_starts_a_new_file_after_a_move(void **state)
 {
     (void)state;
@@ -244,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(line_says_when_how_grave_and_what, empty_log),
         cmocka_unit_test_setup(levels_below_the_chosen_one_are_dropped, empty_log),
+        cmocka_unit_test(levels_have_one_name_each),
         cmocka_unit_test_setup(text_comes_back_as_it_was, empty_log),
         cmocka_unit_test_setup(no_control_character_reaches_the_terminal, empty_log),
         cmocka_unit_test_setup(invalid_utf8_and_nul_are_replaced, empty_log),

@@ -242,6 +242,27 @@ static void sanitise_cuts_between_code_points(void **state)
     assert_str(str_sanitise(&arena, STR("abc"), 0), "");
 }
 
+static void index_is_of_the_whole_name_or_none(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "open", "openly", "done" };
+    assert_int_equal(str_index(STR("open"), names, 3), 0);
+    assert_int_equal(str_index(STR("done"), names, 3), 2);
+    assert_int_equal(str_index(STR("done"), names, 2), -1);
+    assert_int_equal(str_index(STR("Open"), names, 3), -1);
+    assert_int_equal(str_index(STR(""), names, 3), -1);
+    assert_int_equal(str_index(STR_NONE, names, 3), -1);
+}
+
+/* The published values of FNV-1a. */
+static void hash_is_fnv_1a(void **state)
+{
+    (void)state;
+    assert_int_equal(str_hash(STR("")), 0x811c9dc5);
+    assert_int_equal(str_hash(STR("a")), 0xe40c292c);
+    assert_int_equal(str_hash(STR("foobar")), 0xbf9cf968);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +283,8 @@ int main(void)
         cmocka_unit_test(utf8_sequence_is_the_first_characters_length),
         cmocka_unit_test(sanitise_replaces_controls_and_bad_bytes),
         cmocka_unit_test(sanitise_cuts_between_code_points),
+        cmocka_unit_test(index_is_of_the_whole_name_or_none),
+        cmocka_unit_test(hash_is_fnv_1a),
     };
     return cmocka_run_group_tests_name("str", tests, set_up, tear_down);
 }

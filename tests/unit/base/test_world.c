@@ -26,6 +26,15 @@ static void unmoved_clock_is_the_systems(void **state)
     assert_true(before <= now && now <= after);
 }
 
+static void real_time_is_the_systems(void **state)
+{
+    (void)state;
+    int64_t before = system_ms();
+    int64_t now = world_real_ms();
+    int64_t after = system_ms();
+    assert_true(before <= now && now <= after);
+}
+
 static void advancing_adds_up(void **state)
 {
     (void)state;
@@ -105,6 +114,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unmoved_clock_is_the_systems),
+        cmocka_unit_test(real_time_is_the_systems),
         cmocka_unit_test(advancing_adds_up),
         cmocka_unit_test(worlds_do_not_share_their_offset),
         cmocka_unit_test(going_back_aborts),

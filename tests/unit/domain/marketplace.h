@@ -40,7 +40,7 @@ struct market {
     char details[MARKET_BREACHES_BYTES_MAX];
 };
 
-/* --- one step ------------------------------------------------------------------------------- */
+/* --- one step --- */
 
 static inline int64_t market_changes(struct market *market)
 {
@@ -119,7 +119,7 @@ static inline int64_t market_int_of(struct market *market, const char *sql, cons
     return value;
 }
 
-/* --- the audit ------------------------------------------------------------------------------ */
+/* --- the audit --- */
 
 static inline void market_note_breach(void *context, const char *check, struct str subject,
                                       struct str detail)
@@ -145,7 +145,7 @@ static inline void market_is_sound(struct market *market)
     if (market_audit(market) > 0) fail_msg("the audit found:\n%s", market->details);
 }
 
-/* --- who asks ------------------------------------------------------------------------------- */
+/* --- who asks --- */
 
 static inline void market_as_buyer(struct market *market)
 {
@@ -185,7 +185,7 @@ static inline struct id market_worker(struct market *market)
     return id;
 }
 
-/* --- money ---------------------------------------------------------------------------------- */
+/* --- money --- */
 
 static inline struct balance market_balance(struct market *market)
 {
@@ -207,7 +207,7 @@ static inline void market_start_at(struct market *market, int64_t credits_cents)
     market_as_buyer(market);
 }
 
-/* --- jobs ----------------------------------------------------------------------------------- */
+/* --- jobs --- */
 
 static inline struct job market_job_asked(int64_t files_needed, int64_t price_cents)
 {
@@ -247,7 +247,7 @@ static inline struct job market_cancel(struct market *market, const struct id *j
     return job;
 }
 
-/* --- files ---------------------------------------------------------------------------------- */
+/* --- files --- */
 
 static inline struct reservation market_accept(struct market *market, const struct id *worker_id,
                                                const struct id *job_id)
@@ -283,6 +283,16 @@ static inline struct received market_bytes_numbered(struct market *market, int n
 static inline struct received market_bytes(struct market *market)
 {
     return market_bytes_numbered(market, ++market->serial);
+}
+
+/* For DONE and REFUSED: the reservation as it was, and what becomes of it does not matter. */
+static inline enum err market_try_receive(struct market            *market,
+                                          const struct reservation *reservation,
+                                          const struct received    *received)
+{
+    struct submission submission;
+    bool              is_new;
+    return submission_receive(&market->call, reservation, received, &submission, &is_new);
 }
 
 static inline struct submission market_receive(struct market            *market,
@@ -373,7 +383,7 @@ static inline struct reservation market_retry(struct market           *market,
     return reservation;
 }
 
-/* --- begin and end -------------------------------------------------------------------------- */
+/* --- begin and end --- */
 
 static inline char *market_no_environment(const char *name)
 {
@@ -390,6 +400,8 @@ static inline struct market *market_open(void)
     market->now_ms = MARKET_START_MS;
     market->scratch = scratch_make();
     market->db = scratch_open(market->scratch, DB_WRITE);
+    /* Nothing here has to survive a power cut. */
+    scratch_script(market->db, "PRAGMA synchronous = OFF");
     arena_init(&market->arena, 64 << 20);
     market->call.arena = &market->arena;
     market->call.config = &market->config;
@@ -401,8 +413,6 @@ static inline struct market *market_open(void)
         fail_msg("%s: %s", error.slug, error.detail);
     market->config.public_url = STR("http://127.0.0.1:3000");
     market->call.keyring = market->keyring;
-    /* Nothing here has to survive a power cut. */
-    scratch_script(market->db, "PRAGMA synchronous = OFF");
     market_start_at(market, MARKET_CREDITS_CENTS);
     return market;
 }

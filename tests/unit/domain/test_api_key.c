@@ -12,7 +12,7 @@
 
 static const int64_t HOUR_MS = 3600 * 1000;
 
-/* --- two organisations --------------------------------------------------------------------- */
+/* --- two organisations --- */
 
 struct fixture {
     struct store_call *at;
@@ -132,7 +132,7 @@ static void assert_locked_out(struct call *call, struct str secret, const char *
     assert_refused(call, api_key_authenticate(call, secret, &actor), ERR_UNAUTHENTICATED, slug);
 }
 
-/* --- secrets ------------------------------------------------------------------------------- */
+/* --- secrets --- */
 
 static void secret_shows_its_environment_prefix_and_hint(void **state)
 {
@@ -210,7 +210,7 @@ static void key_is_found_under_every_listed_server_key(void **state)
     authenticated(call, new_key.secret);
 }
 
-/* --- making -------------------------------------------------------------------------------- */
+/* --- making --- */
 
 static void live_key_makes_keys_of_both_environments(void **state)
 {
@@ -290,7 +290,7 @@ static void key_that_ends_makes_none_that_lives_longer(void **state)
     created(call, ENVIRONMENT_LIVE, 1, end_ms);
 }
 
-/* --- rotating ------------------------------------------------------------------------------ */
+/* --- rotating --- */
 
 static void rotation_keeps_what_the_key_is(void **state)
 {
@@ -415,7 +415,7 @@ static void key_rotated_meanwhile_does_not_live_on_either(void **state)
     assert_not_created(call, ENVIRONMENT_LIVE, 1, 0, "key_outlives_own");
 }
 
-/* --- revoking ------------------------------------------------------------------------------ */
+/* --- revoking --- */
 
 static void revoked_key_is_locked_out_at_once_and_for_ever(void **state)
 {
@@ -452,7 +452,7 @@ static void rotating_key_may_be_revoked_before_its_end(void **state)
     authenticated(call, new_key.secret);
 }
 
-/* --- whose keys ---------------------------------------------------------------------------- */
+/* --- whose keys --- */
 
 static void assert_unseen(struct call *call, struct str id_text)
 {

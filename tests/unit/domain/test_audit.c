@@ -316,7 +316,7 @@ static void audit_counts_its_checks_and_names_the_subject(void **state)
     assert_non_null(strstr(market->details, "worker_balances_match_payouts: wkr_"));
 }
 
-/* --- files ---------------------------------------------------------------------------------- */
+/* --- files --- */
 
 struct disk {
     int  asked, hashes;

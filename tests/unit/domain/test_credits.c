@@ -78,7 +78,7 @@ static void go_to_expiry_of_first_lot(struct market *market)
                                    &market->org_id);
 }
 
-/* --- granting ------------------------------------------------------------------------------- */
+/* --- granting --- */
 
 static void grant_is_one_transfer_and_one_lot_of_twelve_months(void **state)
 {
@@ -147,7 +147,7 @@ static void grants_up_to_the_largest_integer_are_kept_exactly(void **state)
     assert_true(market_balance(market).balance_cents == INT64_MAX);
 }
 
-/* --- holding -------------------------------------------------------------------------------- */
+/* --- holding --- */
 
 static void hold_spends_the_lot_that_expires_first(void **state)
 {
@@ -216,7 +216,7 @@ static void hold_spends_a_lot_until_the_instant_it_expires(void **state)
     assert_int_equal(rows_of(market, TRANSFER_EXPIRATION), 0);
 }
 
-/* --- releasing ------------------------------------------------------------------------------ */
+/* --- releasing --- */
 
 static void refund_goes_back_to_the_lots_it_came_from(void **state)
 {
@@ -307,7 +307,7 @@ static void more_lots_than_are_read_at_once_are_held_used_and_refunded(void **st
     assert_int_equal(rows_of(market, TRANSFER_REFUND), 1);
 }
 
-/* --- paying --------------------------------------------------------------------------------- */
+/* --- paying --- */
 
 static void assert_split(struct market *market, int64_t fee_ppm, int64_t price_cents,
                          int64_t payout_cents)
@@ -390,7 +390,7 @@ static void pay_refuses_what_the_workers_balance_cannot_hold(void **state)
     assert_true(paid_cents == INT64_MAX);
 }
 
-/* --- expiring ------------------------------------------------------------------------------- */
+/* --- expiring --- */
 
 static void expiry_takes_only_what_is_due(void **state)
 {

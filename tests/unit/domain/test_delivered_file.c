@@ -19,7 +19,7 @@ static struct delivered_file approved_file(struct market *market, const struct i
     return file;
 }
 
-/* --- rows ----------------------------------------------------------------------------------- */
+/* --- rows --- */
 
 static void file_is_what_was_approved(void **state)
 {
@@ -87,7 +87,7 @@ static void delivery_is_noted_once_with_its_task(void **state)
     assert_int_equal(file.delivered_ms, market->now_ms - 9);
 }
 
-/* --- links ---------------------------------------------------------------------------------- */
+/* --- links --- */
 
 struct link {
     struct str file_id, expires, key, signature;
@@ -199,7 +199,7 @@ static void forged_link_that_is_old_is_invalid_not_expired(void **state)
     REFUSED_UNWRITTEN(market, check(market, &link), ERR_FORBIDDEN, "link_invalid");
 }
 
-/* --- names and the manifest ----------------------------------------------------------------- */
+/* --- names and the manifest --- */
 
 static void name_is_the_id_and_the_type_whatever_the_worker_called_it(void **state)
 {

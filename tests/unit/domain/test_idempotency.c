@@ -11,7 +11,7 @@
 
 static const int64_t DAY_MS = (int64_t)24 * 3600 * 1000;
 
-/* --- asking -------------------------------------------------------------------------------- */
+/* --- asking --- */
 
 static struct actor key_actor(enum environment environment)
 {
@@ -86,7 +86,7 @@ static void assert_reused(struct store_call *at, const struct idempotency *idemp
     assert_int_equal(reply.status, -7);
 }
 
-/* --- keys and fingerprints ----------------------------------------------------------------- */
+/* --- keys and fingerprints --- */
 
 static void key_has_1_to_255_visible_characters(void **state)
 {
@@ -132,7 +132,7 @@ static void fingerprint_changes_with_each_part_of_the_request(void **state)
     }
 }
 
-/* --- replays ------------------------------------------------------------------------------- */
+/* --- replays --- */
 
 static void key_is_unknown_until_it_is_stored(void **state)
 {
@@ -263,7 +263,7 @@ static void sweep_drops_what_is_past_its_time(void **state)
     assert_replays(at, &last, "1");
 }
 
-/* --- replies that carry a secret ----------------------------------------------------------- */
+/* --- replies that carry a secret --- */
 
 static const char SECRET_BODY[] = "{\"secret\":\"fh_live_hunter2\"}";
 

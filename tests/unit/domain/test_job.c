@@ -26,7 +26,7 @@ static int64_t refunds_cents(struct market *market, const struct id *job_id)
                          job_id);
 }
 
-/* --- creating ------------------------------------------------------------------------------- */
+/* --- creating --- */
 
 static void create_fills_in_what_was_not_asked(void **state)
 {
@@ -143,7 +143,7 @@ static void fee_set_to_nothing_differs_from_no_fee_set(void **state)
     assert_int_equal(market_job(market, 1, 100).payout_cents, 100);
 }
 
-/* --- reading -------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static void job_of_another_tenant_or_world_is_not_found(void **state)
 {
@@ -189,32 +189,30 @@ static void workers_find_live_jobs_only(void **state)
 
 static void list_is_newest_first_and_filters_combine(void **state)
 {
-    struct market    *market = *state;
-    struct job        jobs[4], rows[4];
-    struct id         last = { 0 };
-    bool              is_cut;
-    int               count;
-    struct job_filter filter = { .state = JOB_STATE__COUNT, .type = JOB_TYPE__COUNT };
+    struct market     *market = *state;
+    struct job         jobs[4], rows[4];
+    struct page_search search;
+    struct job_filter  filter = { .state = JOB_STATE__COUNT, .type = JOB_TYPE__COUNT };
     for (int i = 0; i < 4; i++) {
         jobs[i] = market_job(market, 1, 1 + i);
     }
     market_cancel(market, &jobs[1].id);
-    DONE(market, job_list(&market->call, &filter, 4, rows, &count, &last, &is_cut));
-    assert_int_equal(count, 4);
+    DONE(market, job_list(&market->call, &filter, 4, rows, &search));
+    assert_int_equal(search.count, 4);
     for (int i = 0; i < 4; i++) {
         assert_true(id_eq(&rows[i].id, &jobs[3 - i].id));
     }
-    assert_false(is_cut);
+    assert_false(page_search_is_cut(&search));
     filter.state = JOB_CANCELLED;
-    DONE(market, job_list(&market->call, &filter, 4, rows, &count, &last, &is_cut));
-    assert_int_equal(count, 1);
+    DONE(market, job_list(&market->call, &filter, 4, rows, &search));
+    assert_int_equal(search.count, 1);
     assert_true(id_eq(&rows[0].id, &jobs[1].id));
     filter.type = JOB_FEEDBACK;
-    DONE(market, job_list(&market->call, &filter, 4, rows, &count, &last, &is_cut));
-    assert_int_equal(count, 0);
+    DONE(market, job_list(&market->call, &filter, 4, rows, &search));
+    assert_int_equal(search.count, 0);
     filter = (struct job_filter){ JOB_STATE__COUNT, JOB_TYPE__COUNT, jobs[1].id, jobs[3].id };
-    DONE(market, job_list(&market->call, &filter, 4, rows, &count, &last, &is_cut));
-    assert_int_equal(count, 2); /* from inclusive, before exclusive */
+    DONE(market, job_list(&market->call, &filter, 4, rows, &search));
+    assert_int_equal(search.count, 2); /* from inclusive, before exclusive */
     assert_true(id_eq(&rows[0].id, &jobs[2].id));
     assert_true(id_eq(&rows[1].id, &jobs[1].id));
 }
@@ -240,7 +238,7 @@ static void feed_shows_open_live_jobs_by_time_or_pay(void **state)
     assert_true(id_eq(&rows[0].id, &middle.id) && id_eq(&rows[2].id, &cheap.id));
 }
 
-/* --- states --------------------------------------------------------------------------------- */
+/* --- states --- */
 
 static void job_completes_exactly_with_its_last_approval(void **state)
 {
@@ -313,7 +311,7 @@ static void job_as_created_forgets_what_happened(void **state)
     assert_true(str_eq(now.description, job.description));
 }
 
-/* --- cancelling ----------------------------------------------------------------------------- */
+/* --- cancelling --- */
 
 static void cancel_of_an_untouched_job_refunds_all_of_it(void **state)
 {

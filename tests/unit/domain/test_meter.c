@@ -43,7 +43,7 @@ static void drain(struct meter *meter, const char *name, int64_t per_minute, int
         assert_true(take(meter, name, per_minute, now_ms).is_allowed);
 }
 
-/* --- tokens -------------------------------------------------------------------------------- */
+/* --- tokens --- */
 
 static void bucket_begins_full_and_counts_down(void **state)
 {
@@ -156,7 +156,7 @@ static void limit_that_is_lowered_holds_at_once(void **state)
     assert_int_equal(take(*state, "key", 10, NOW_MS).remaining, 9);
 }
 
-/* --- names --------------------------------------------------------------------------------- */
+/* --- names --- */
 
 static void names_have_buckets_of_their_own(void **state)
 {
@@ -200,7 +200,7 @@ static void name_in_use_outlives_a_flood(void **state)
     }
 }
 
-/* --- collecting ---------------------------------------------------------------------------- */
+/* --- collecting --- */
 
 static void uses_are_collected_once(void **state)
 {
@@ -240,7 +240,7 @@ static void uses_beyond_the_room_are_collected_later(void **state)
     assert_int_equal(seen_count, 10);
 }
 
-/* --- threads ------------------------------------------------------------------------------- */
+/* --- threads --- */
 
 enum { THREADS = 8, TAKES = 2000 };
 

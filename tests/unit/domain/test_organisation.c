@@ -23,7 +23,7 @@ static void act_for(struct store_call *at, const struct id *org, enum environmen
         (struct actor){ .kind = ACTOR_API_KEY, .org_id = *org, .environment = environment };
 }
 
-/* --- e-mail addresses ---------------------------------------------------------------------- */
+/* --- e-mail addresses --- */
 
 static void email_is_lower_case_ascii(void **state)
 {
@@ -69,7 +69,7 @@ static void email_has_at_most_254_bytes(void **state)
     assert_false(email_normalise((struct str){ text, 255 }, &at->arena, &email));
 }
 
-/* --- making -------------------------------------------------------------------------------- */
+/* --- making --- */
 
 static void new_organisation_has_play_money_and_no_other(void **state)
 {
@@ -136,7 +136,7 @@ static void bad_organisations_are_refused_with_nothing_written(void **state)
                 organisation_create(call, (struct str){ name, sizeof(name) - 1 }, email, 0, &id));
 }
 
-/* --- settings ------------------------------------------------------------------------------ */
+/* --- settings --- */
 
 static struct settings got(struct store_call *at)
 {

@@ -37,7 +37,7 @@ static void assert_no_cursor(struct store_call *at, const char *listing, struct 
     assert_int_equal(page.rows_max, -7);
 }
 
-/* --- reading a page's parameters ----------------------------------------------------------- */
+/* --- reading a page's parameters --- */
 
 static void page_without_a_cursor_begins_at_the_newest(void **state)
 {
@@ -87,7 +87,7 @@ static void cursor_goes_into_a_url_as_it_is(void **state)
     }
 }
 
-/* --- whose cursor it is -------------------------------------------------------------------- */
+/* --- whose cursor it is --- */
 
 static void cursor_of_another_listing_is_refused(void **state)
 {
@@ -123,7 +123,7 @@ static void listings_are_named_after_who_asks(void **state)
         str_eq(page_listing(&at->call, "jobs"), str_format(&at->arena, "jobs:%s", worker.text)));
 }
 
-/* --- forgeries ----------------------------------------------------------------------------- */
+/* --- forgeries --- */
 
 static void cursor_with_any_character_changed_is_refused(void **state)
 {
@@ -175,7 +175,7 @@ static void other_text_is_no_cursor(void **state)
     assert_no_cursor(at, "jobs", (struct str){ big, 100000 }, ID_JOB);
 }
 
-/* --- server keys --------------------------------------------------------------------------- */
+/* --- server keys --- */
 
 static void cursor_of_an_older_server_key_goes_on(void **state)
 {

@@ -16,14 +16,6 @@ static enum err accept(struct market *market, const struct id *job_id)
     return reservation_accept(&market->call, id_str(job_id), &reservation, &is_new);
 }
 
-static enum err receive_again(struct market *market, const struct reservation *reservation,
-                              const struct received *received)
-{
-    struct submission submission;
-    bool              is_new;
-    return submission_receive(&market->call, reservation, received, &submission, &is_new);
-}
-
 static void assert_counters(struct market *market, const struct id *job_id, int approved,
                             int pending, int reserved)
 {
@@ -41,7 +33,7 @@ static int64_t slots_open(struct market *market, const struct id *job_id)
     return slots;
 }
 
-/* --- accepting ------------------------------------------------------------------------------ */
+/* --- accepting --- */
 
 static void accept_takes_a_slot_for_the_time_to_live(void **state)
 {
@@ -150,7 +142,7 @@ static void accept_of_an_unknown_or_test_job_is_not_found(void **state)
     REFUSED_UNWRITTEN(market, accept(market, &worker_id), ERR_NOT_FOUND, "job");
 }
 
-/* --- caps ----------------------------------------------------------------------------------- */
+/* --- caps --- */
 
 static void worker_holds_only_so_many_reservations(void **state)
 {
@@ -257,7 +249,8 @@ static void lapsed_reservation_does_not_get_round_the_cap(void **state)
     struct reservation lapsed = market_accept(market, &worker_id, &job.id);
     market->now_ms = lapsed.expires_ms;
     market_submit(market, &worker_id, &job.id);
-    REFUSED(market, receive_again(market, &lapsed, &bytes), ERR_CONFLICT, "reservation_expired");
+    REFUSED(market, market_try_receive(market, &lapsed, &bytes), ERR_CONFLICT,
+            "reservation_expired");
     assert_counters(market, &job.id, 0, 1, 0);
 }
 
@@ -329,7 +322,7 @@ static void may_accept_says_what_accept_would(void **state)
                       "job_closed"); /* before both */
 }
 
-/* --- giving back ---------------------------------------------------------------------------- */
+/* --- giving back --- */
 
 static void release_frees_the_slot_and_may_be_repeated(void **state)
 {
@@ -383,7 +376,7 @@ static void a_slot_given_back_cannot_be_used_any_more(void **state)
     struct reservation held = market_accept(market, &worker_id, &job.id);
     struct received    bytes = market_bytes(market);
     DONE(market, reservation_release(&market->call, id_str(&held.id)));
-    REFUSED_UNWRITTEN(market, receive_again(market, &held, &bytes), ERR_CONFLICT,
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &held, &bytes), ERR_CONFLICT,
                       "reservation_expired");
     assert_counters(market, &job.id, 0, 0, 0);
 }
@@ -401,13 +394,13 @@ static void lapsed_slot_given_back_cannot_be_used_any_more(void **state)
         market->now_ms = held.expires_ms;
         if (is_swept) DONE(market, reservation_lapse_all_due(&market->call, 10, &count));
         DONE(market, reservation_release(&market->call, id_str(&held.id)));
-        REFUSED_UNWRITTEN(market, receive_again(market, &held, &bytes), ERR_CONFLICT,
+        REFUSED_UNWRITTEN(market, market_try_receive(market, &held, &bytes), ERR_CONFLICT,
                           "reservation_expired");
         assert_counters(market, &job.id, 0, 0, 0);
     }
 }
 
-/* --- renewing ------------------------------------------------------------------------------- */
+/* --- renewing --- */
 
 static void renewal_extends_the_lease_at_most_once_a_minute(void **state)
 {
@@ -459,7 +452,7 @@ static void renewal_does_not_revive_what_lapsed_or_ended(void **state)
     assert_int_equal(market_reservation_now(market, &released).expires_ms, released.expires_ms);
 }
 
-/* --- using ---------------------------------------------------------------------------------- */
+/* --- using --- */
 
 static void finish_after_the_lapse_takes_a_free_slot_again(void **state)
 {
@@ -501,7 +494,7 @@ static void finish_after_the_lapse_is_refused_when_the_slot_is_gone(void **state
     market->now_ms = held.expires_ms;
     market_accept(market, &other_id, &job.id);
     market_as_worker(market, &worker_id);
-    REFUSED_UNWRITTEN(market, receive_again(market, &held, &bytes), ERR_CONFLICT,
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &held, &bytes), ERR_CONFLICT,
                       "reservation_expired");
     assert_int_equal(market_int(market, "SELECT count(*) FROM submissions"), 0);
 }
@@ -515,7 +508,8 @@ static void finish_for_a_cancelled_job_is_refused(void **state)
     struct received    bytes = market_bytes(market);
     market_cancel(market, &job.id);
     market_as_worker(market, &worker_id);
-    REFUSED_UNWRITTEN(market, receive_again(market, &held, &bytes), ERR_CONFLICT, "job_closed");
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &held, &bytes), ERR_CONFLICT,
+                      "job_closed");
 }
 
 /* The upload began with a copy of the reservation; what happened since decides. */
@@ -529,13 +523,13 @@ static void finish_goes_by_the_reservation_as_it_is_now(void **state)
     market->now_ms += MS_PER_MINUTE;
     DONE(market, reservation_renew(&market->call, &held));
     market->now_ms = held.expires_ms + 1; /* of the copy */
-    DONE(market, receive_again(market, &held, &bytes));
+    DONE(market, market_try_receive(market, &held, &bytes));
     assert_counters(market, &job.id, 0, 1, 0);
-    REFUSED_UNWRITTEN(market, receive_again(market, &held, &others), ERR_CONFLICT,
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &held, &others), ERR_CONFLICT,
                       "reservation_used");
 }
 
-/* --- lapsing -------------------------------------------------------------------------------- */
+/* --- lapsing --- */
 
 static void sweep_writes_down_up_to_so_many_lapses(void **state)
 {

@@ -9,14 +9,6 @@
 
 #include "marketplace.h"
 
-static enum err receive(struct market *market, const struct reservation *reservation,
-                        const struct received *received)
-{
-    struct submission submission;
-    bool              is_new;
-    return submission_receive(&market->call, reservation, received, &submission, &is_new);
-}
-
 static enum err retry(struct market *market, const struct submission *submission)
 {
     struct reservation reservation;
@@ -42,7 +34,7 @@ static struct submission judged(struct market *market, const struct id *job_id, 
     return market_judge(market, &submission, stars);
 }
 
-/* --- receiving ------------------------------------------------------------------------------ */
+/* --- receiving --- */
 
 static void received_file_waits_for_its_score(void **state)
 {
@@ -95,7 +87,8 @@ static void other_bytes_for_a_used_reservation_are_refused(void **state)
     struct reservation held = market_accept(market, &worker_id, &job.id);
     struct received    bytes = market_bytes(market), others = market_bytes(market);
     market_receive(market, &held, &bytes);
-    REFUSED_UNWRITTEN(market, receive(market, &held, &others), ERR_CONFLICT, "reservation_used");
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &held, &others), ERR_CONFLICT,
+                      "reservation_used");
 }
 
 static void first_attempt_repeated_after_the_second_is_the_same_submission(void **state)
@@ -113,8 +106,10 @@ static void first_attempt_repeated_after_the_second_is_the_same_submission(void 
     DONE(market, submission_receive(&market->call, &held, &first, &again, &is_new));
     assert_false(is_new);
     assert_true(id_eq(&again.id, &submission.id));
-    REFUSED_UNWRITTEN(market, receive(market, &held, &second), ERR_CONFLICT, "reservation_used");
-    REFUSED_UNWRITTEN(market, receive(market, &retried, &first), ERR_CONFLICT, "reservation_used");
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &held, &second), ERR_CONFLICT,
+                      "reservation_used");
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &retried, &first), ERR_CONFLICT,
+                      "reservation_used");
 }
 
 static void unknown_reservation_is_not_found(void **state)
@@ -122,10 +117,11 @@ static void unknown_reservation_is_not_found(void **state)
     struct market     *market = *state;
     struct reservation nothing = { .id = id_new(ID_RESERVATION, market->now_ms) };
     struct received    bytes = market_bytes(market);
-    REFUSED_UNWRITTEN(market, receive(market, &nothing, &bytes), ERR_NOT_FOUND, "reservation");
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &nothing, &bytes), ERR_NOT_FOUND,
+                      "reservation");
 }
 
-/* --- duplicates ----------------------------------------------------------------------------- */
+/* --- duplicates --- */
 
 static void assert_duplicate(struct market *market, const struct submission *submission)
 {
@@ -185,7 +181,7 @@ static void retry_with_unchanged_bytes_is_a_duplicate(void **state)
     assert_int_equal(slots_free(market, &job.id), 1);
 }
 
-/* --- judging -------------------------------------------------------------------------------- */
+/* --- judging --- */
 
 static void stars_at_the_jobs_minimum_are_approved_and_below_rejected(void **state)
 {
@@ -361,7 +357,7 @@ static void file_nobody_could_examine_is_rejected_whatever_the_minimum(void **st
     assert_int_equal(examined_ms, market->now_ms);
 }
 
-/* --- retry ---------------------------------------------------------------------------------- */
+/* --- retry --- */
 
 static void retry_needs_two_stars(void **state)
 {
@@ -554,12 +550,15 @@ static void retry_asked_for_again_leaves_the_lapsed_lease_nothing(void **state)
     int count;
     DONE(market, reservation_lapse_all_due(&market->call, 10, &count));
     struct reservation newer = market_retry(market, &first);
-    REFUSED_UNWRITTEN(market, receive(market, &older, &late), ERR_CONFLICT, "reservation_expired");
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &older, &late), ERR_CONFLICT,
+                      "reservation_expired");
     struct submission second = market_receive(market, &newer, &bytes);
-    REFUSED_UNWRITTEN(market, receive(market, &older, &late), ERR_CONFLICT, "reservation_expired");
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &older, &late), ERR_CONFLICT,
+                      "reservation_expired");
     second = market_judge(market, &second, 2);
     market_as_worker(market, &second.worker_id);
-    REFUSED_UNWRITTEN(market, receive(market, &older, &late), ERR_CONFLICT, "reservation_expired");
+    REFUSED_UNWRITTEN(market, market_try_receive(market, &older, &late), ERR_CONFLICT,
+                      "reservation_expired");
 }
 
 static void late_second_attempt_closes_the_retry(void **state)
@@ -572,34 +571,6 @@ static void late_second_attempt_closes_the_retry(void **state)
     market->now_ms = older.expires_ms;
     struct submission second = market_receive(market, &older, &bytes);
     REFUSED_UNWRITTEN(market, retry(market, &second), ERR_CONFLICT, "not_retryable");
-}
-
-/* --- reading -------------------------------------------------------------------------------- */
-
-static void worker_sees_own_submissions_only(void **state)
-{
-    struct market    *market = *state;
-    struct id         worker_id = market_worker(market), other_id = market_worker(market);
-    struct job        job = market_job(market, 3, 50);
-    struct submission first = market_submit(market, &worker_id, &job.id), got, rows[3];
-    struct submission second = market_submit(market, &worker_id, &job.id);
-    int               count;
-    DONE(market, submission_get_own(&market->call, id_str(&first.id), &got));
-    DONE(market, submission_list_own(&market->call, &(struct id){ 0 }, 3, rows, &count));
-    assert_int_equal(count, 2);
-    assert_true(id_eq(&rows[0].id, &second.id) && id_eq(&rows[1].id, &first.id));
-    DONE(market, submission_list_own(&market->call, &second.id, 3, rows, &count));
-    assert_int_equal(count, 1);
-    DONE(market, submission_list_of_job(&market->call, &job, &(struct id){ 0 }, 1, rows, &count));
-    assert_true(count == 1 && id_eq(&rows[0].id, &second.id));
-    market_as_worker(market, &other_id);
-    REFUSED_UNWRITTEN(market, submission_get_own(&market->call, id_str(&first.id), &got),
-                      ERR_NOT_FOUND, "submission");
-    DONE(market, submission_list_own(&market->call, &(struct id){ 0 }, 3, rows, &count));
-    assert_int_equal(count, 0);
-    struct id unknown = id_new(ID_SUBMISSION, market->now_ms);
-    REFUSED_UNWRITTEN(market, submission_get_any(&market->call, &unknown, &got), ERR_NOT_FOUND,
-                      "submission");
 }
 
 static void bytes_of_each_attempt_have_their_own_name(void **state)
@@ -645,7 +616,6 @@ int main(void)
         market_test(retry_finished_after_its_lapse_takes_a_free_slot_again),
         market_test(retry_asked_for_again_leaves_the_lapsed_lease_nothing),
         market_test(late_second_attempt_closes_the_retry),
-        market_test(worker_sees_own_submissions_only),
         market_test(bytes_of_each_attempt_have_their_own_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

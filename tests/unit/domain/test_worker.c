@@ -43,7 +43,7 @@ static void assert_locked_out(struct store_call *at, struct str token, const cha
     assert_int_equal(actor.kind, ACTOR_NOBODY);
 }
 
-/* --- accounts ------------------------------------------------------------------------------ */
+/* --- accounts --- */
 
 static void email_belongs_to_one_worker_however_it_is_written(void **state)
 {
@@ -109,7 +109,7 @@ static void unknown_logins_are_all_refused_alike(void **state)
     }
 }
 
-/* --- sessions ------------------------------------------------------------------------------ */
+/* --- sessions --- */
 
 static void token_says_who_asks(void **state)
 {
@@ -220,7 +220,7 @@ static void token_is_found_under_every_listed_server_key(void **state)
     assert_locked_out(at, made.token, "bad_credentials");
 }
 
-/* --- invites ------------------------------------------------------------------------------- */
+/* --- invites --- */
 
 static struct invite invited(struct store_call *at)
 {
@@ -365,7 +365,7 @@ static void invite_used_by_many_at_once_makes_one_account(void **state)
     assert_int_equal(scratch_int(at->db, "SELECT count(*) FROM workers"), 1);
 }
 
-/* --- earnings ------------------------------------------------------------------------------ */
+/* --- earnings --- */
 
 static void new_worker_has_earned_nothing(void **state)
 {

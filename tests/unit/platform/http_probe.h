@@ -20,7 +20,7 @@
 
 enum { PROBE_WAIT_S = 30, PROBE_SMALL_BYTES = 1000, PROBE_ECHO_BYTES = 2 << 20, PARKED_MAX = 4096 };
 
-/* --- the application ------------------------------------------------------------------------ */
+/* --- the application --- */
 
 /* Paths: /echo gives the body back, /where path and query, /stream counts what it is given,
  * /small takes PROBE_SMALL_BYTES, /refuse answers 404 from the headers, /refuse-type 415 from the
@@ -280,7 +280,7 @@ static inline void probe_await_held(struct probe *probe)
     pthread_mutex_unlock(&probe->lock);
 }
 
-/* --- the client ------------------------------------------------------------------------------ */
+/* --- the client --- */
 
 struct client {
     int    fd;

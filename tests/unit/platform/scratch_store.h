@@ -17,11 +17,14 @@ struct scratch {
     char url[160];
 };
 
+/* Below TMPDIR. */
 static inline struct scratch *scratch_make(void)
 {
+    const char     *parent = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
     struct scratch *scratch = calloc(1, sizeof(*scratch));
     assert_non_null(scratch);
-    snprintf(scratch->dir, sizeof(scratch->dir), "/tmp/firsthand-store-XXXXXX");
+    int length = snprintf(scratch->dir, sizeof(scratch->dir), "%s/firsthand-store-XXXXXX", parent);
+    assert_in_range(length, 1, sizeof(scratch->dir) - 1);
     assert_non_null(mkdtemp(scratch->dir));
     snprintf(scratch->path, sizeof(scratch->path), "%s/store.db", scratch->dir);
     snprintf(scratch->url, sizeof(scratch->url), "sqlite:%s", scratch->path);

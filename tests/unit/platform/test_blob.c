@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "../expect_abort.h"
+#include "base/time_text.h"
 #include "platform/disk.h"
 
 #include <errno.h>
@@ -20,7 +21,6 @@
 #include <unistd.h>
 
 enum { ARENA_BYTES_MAX = 16 << 20, LARGE_BYTES = 3 << 20 };
-static const int64_t DAY_MS = (int64_t)24 * 3600 * 1000;
 
 struct scene {
     char                     dir[64];
@@ -190,8 +190,7 @@ static void the_hash_is_of_the_bytes_on_disk(void **state)
                      ERR_NOT_FOUND);
 }
 
-/* --- delivering --------------------------------------------------------------------------------
- */
+/* --- delivering --- */
 
 #define FOLDER "delivered/org_1/job_1/"
 
@@ -341,8 +340,7 @@ static void a_link_in_the_delivered_folder_is_not_followed(void **state)
     assert_int_equal(rmdir(path_of(scene, "elsewhere")), 0);
 }
 
-/* --- sweeping ----------------------------------------------------------------------------------
- */
+/* --- sweeping --- */
 
 static void make_old(struct scene *scene, const char *name)
 {
@@ -368,9 +366,9 @@ static void the_sweep_removes_what_is_old_and_unwanted(void **state)
     make_blob(scene, "wanted.1", STR("x"));
     make_blob(scene, "left.1", STR("x"));
     make_old(scene, "uploads/left_part");
-    assert_int_equal(blob_sweep(scene->store, DAY_MS, keeps_wanted, &asked), 0);
+    assert_int_equal(blob_sweep(scene->store, MS_PER_DAY, keeps_wanted, &asked), 0);
     assert_int_equal(asked, 0); /* touched just now: not even asked about */
-    assert_int_equal(blob_sweep(scene->store, -DAY_MS, keeps_wanted, &asked), 2);
+    assert_int_equal(blob_sweep(scene->store, -MS_PER_DAY, keeps_wanted, &asked), 2);
     assert_int_equal(asked, 4);
     assert_int_equal(blob_part_size(scene->store, STR("left_part")), -1);
     assert_int_equal(blob_part_size(scene->store, STR("wanted_part")), 1);

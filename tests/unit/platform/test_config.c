@@ -103,7 +103,7 @@ static bool next_setting(struct str *help, struct help_line *ret_line)
     return true;
 }
 
-/* --- flags --------------------------------------------------------------------------------- */
+/* --- flags --- */
 
 static void flag_takes_its_value_from_either_side_of_the_space(void **state)
 {
@@ -173,7 +173,7 @@ static void bad_value_of_the_environment_is_refused_too(void **state)
     assert_refused("tasks", ARGUMENTS("--listen", "127.0.0.1:1"));
 }
 
-/* --- values -------------------------------------------------------------------------------- */
+/* --- values --- */
 
 static void defaults_are_the_documented_ones(void **state)
 {
@@ -302,7 +302,7 @@ static void text_that_is_too_long_is_refused(void **state)
     assert_refused("data-dir", ARGUMENTS("--data-dir", text));
 }
 
-/* --- addresses ----------------------------------------------------------------------------- */
+/* --- addresses --- */
 
 static void listen_is_a_numeric_address_and_a_port(void **state)
 {
@@ -395,7 +395,7 @@ static void public_url_is_a_base_to_append_to(void **state)
         assert_refused("public-url", ARGUMENTS("--public-url", bad[i]));
 }
 
-/* --- settings that go together ------------------------------------------------------------- */
+/* --- settings that go together --- */
 
 static void settings_that_contradict_are_refused(void **state)
 {
@@ -411,7 +411,7 @@ static void settings_that_contradict_are_refused(void **state)
     assert_refused("log-level", ARGUMENTS("--log-level", ""));
 }
 
-/* --- showing ------------------------------------------------------------------------------- */
+/* --- showing --- */
 
 static struct str written(void)
 {
@@ -458,7 +458,7 @@ static void secrets_are_shown_masked(void **state)
     assert_non_null(strstr(str_c(&arena, written()), "\"database\":\"\""));
 }
 
-/* --- the page for operators ---------------------------------------------------------------- */
+/* --- the page for operators --- */
 
 static const char *environment_of(struct str name)
 {

@@ -49,7 +49,7 @@ static struct str repeated(char byte, size_t count)
     return (struct str){ bytes, count };
 }
 
-/* --- hashing ------------------------------------------------------------------------------- */
+/* --- hashing --- */
 
 /* FIPS 180-2, appendix B. */
 static void sha256_known_digests(void **state)
@@ -111,7 +111,7 @@ static void sha256_drop_is_fine_at_any_time(void **state)
     assert_null(hash.state);
 }
 
-/* --- HMAC and HKDF ------------------------------------------------------------------------- */
+/* --- HMAC and HKDF --- */
 
 static void padded_key(struct str key, unsigned char padded[CRYPTO_KEY_BYTES])
 {
@@ -198,7 +198,7 @@ static void equal_compares_every_byte(void **state)
     }
 }
 
-/* --- sealing ------------------------------------------------------------------------------- */
+/* --- sealing --- */
 
 static const unsigned char seal_key[CRYPTO_KEY_BYTES] = { 7, 7, 7 };
 
@@ -287,7 +287,7 @@ static void open_reads_known_aes_256_gcm(void **state)
                "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39");
 }
 
-/* --- passwords ----------------------------------------------------------------------------- */
+/* --- passwords --- */
 
 static bool password_matches(const char *password, const char *text)
 {

@@ -8,12 +8,10 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
-#include <math.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 
+#include "../expect_abort.h"
 #include "scratch_store.h"
 
 static const char things_sql[] =
@@ -61,25 +59,7 @@ static void expect_open_fails(const char *url, enum db_mode mode, enum err code,
     assert_ptr_equal(db, &error); /* outputs move only on success */
 }
 
-/* The child's standard error is closed: what it says before it dies is expected. */
-static void expect_abort(void (*fn)(const struct scratch *scratch), const struct scratch *scratch)
-{
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        signal(SIGABRT, SIG_DFL);
-        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        dup2(null, STDERR_FILENO);
-        fn(scratch);
-        _exit(0);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGABRT);
-}
-
-/* --- opening ------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static void open_knows_sqlite_only(void **state)
 {
@@ -213,7 +193,7 @@ static void reader_cannot_write(void **state)
     db_close(writer);
 }
 
-/* --- statements ---------------------------------------------------------------------------- */
+/* --- statements --- */
 
 static void values_come_back_as_bound(void **state)
 {
@@ -225,7 +205,7 @@ static void values_come_back_as_bound(void **state)
 
     struct stmt *q = db_query(db, "SELECT $1, $2, $3, $4, $5, $6, $7");
     bind_int(q, 1, INT64_MIN);
-    bind_real(q, 2, -0.25);
+    bind_int(q, 2, INT64_MAX);
     bind_text(q, 3, STR("h\xc3\xa9"));
     bind_bytes(q, 4, (struct str){ bytes, sizeof(bytes) });
     bind_null(q, 5);
@@ -233,7 +213,7 @@ static void values_come_back_as_bound(void **state)
     bind_bytes(q, 7, STR(""));
     assert_true(stmt_step(q));
     assert_true(column_int(q, 0) == INT64_MIN);
-    assert_true(fabs(column_real(q, 1) + 0.25) < 1e-12);
+    assert_true(column_int(q, 1) == INT64_MAX);
     struct str text = column_text(q, 2, &arena);
     struct str blob = column_bytes(q, 3, &arena);
     assert_true(column_is_null(q, 4));
@@ -458,7 +438,7 @@ static void changes_count_the_statement_alone(void **state)
     db_close(db);
 }
 
-/* --- what a failure is --------------------------------------------------------------------- */
+/* --- what a failure is --- */
 
 static void constraints_are_conflicts(void **state)
 {
@@ -586,7 +566,7 @@ static void read_in_a_lost_transaction_is_cut_short(void **state)
     db_close(db);
 }
 
-/* --- transactions -------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 static void savepoint_undoes_only_itself(void **state)
 {
@@ -689,12 +669,12 @@ static void query_built_text(const struct scratch *scratch)
 
 static void broken_rules_abort(void **state)
 {
-    expect_abort(use_twice, *state);
-    expect_abort(commit_with_open_statement, *state);
-    expect_abort(query_built_text, *state);
+    assert_aborts(use_twice(*state));
+    assert_aborts(commit_with_open_statement(*state));
+    assert_aborts(query_built_text(*state));
 }
 
-/* --- upkeep -------------------------------------------------------------------------------- */
+/* --- upkeep --- */
 
 static void log_grows_until_it_is_checkpointed(void **state)
 {
@@ -733,20 +713,6 @@ static void old_reader_holds_the_log_and_is_named_busy(void **state)
     assert_int_equal(db_wal_bytes(db), before);
     db_rollback(reader);
     assert_int_equal(db_checkpoint(db, DB_CHECKPOINT_RESTART, &error), ERR_OK);
-    db_close(reader);
-    db_close(db);
-}
-
-static void data_version_moves_with_other_connections(void **state)
-{
-    struct db   *db = open_things(*state);
-    struct db   *reader = scratch_open(*state, DB_READ);
-    struct error error = { 0 };
-    int64_t      before = db_data_version(reader, &error);
-    assert_true(before != 0);
-    assert_int_equal(db_data_version(reader, &error), before);
-    assert_int_equal(insert(db, 1, "a", &error), ERR_OK);
-    assert_int_not_equal(db_data_version(reader, &error), before);
     db_close(reader);
     db_close(db);
 }
@@ -810,7 +776,6 @@ int main(void)
         scratch_test(broken_rules_abort),
         scratch_test(log_grows_until_it_is_checkpointed),
         scratch_test(old_reader_holds_the_log_and_is_named_busy),
-        scratch_test(data_version_moves_with_other_connections),
         scratch_test(script_stops_at_its_first_failure),
         cmocka_unit_test(close_of_nothing_is_fine),
     };

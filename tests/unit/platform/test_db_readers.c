@@ -68,7 +68,7 @@ static struct db *reader_of(struct db_readers *readers)
     return db;
 }
 
-/* --- one thread ---------------------------------------------------------------------------- */
+/* --- one thread --- */
 
 static void nothing_is_opened_before_it_is_asked_for(void **state)
 {
@@ -133,7 +133,7 @@ static void failure_to_open_is_told_and_not_kept(void **state)
     db_readers_close(readers);
 }
 
-/* --- several threads ----------------------------------------------------------------------- */
+/* --- several threads --- */
 
 enum { THREADS = 8 };
 

@@ -24,7 +24,7 @@ static const char *path_in(const struct scratch *scratch, const char *name)
     return path_text;
 }
 
-/* --- writing ------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 enum { STREAM_BYTES = 8 << 20 };
 
@@ -139,6 +139,56 @@ static void write_all_at_of_a_closed_file_says_why(void **state)
     assert_int_equal(errno, EBADF);
 }
 
+static void *write_stream(void *argument)
+{
+    struct stream *stream = argument;
+    unsigned char *bytes = calloc(1, STREAM_BYTES);
+    for (size_t i = 0; i < STREAM_BYTES; i++)
+        bytes[i] = (unsigned char)(i % 251);
+    stream->is_in_order = disk_write_all(stream->fd, bytes, STREAM_BYTES);
+    close(stream->fd);
+    free(bytes);
+    return NULL;
+}
+
+static void read_all_goes_on_after_short_and_interrupted_reads(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    struct stream stream = { .fd = ends[1] };
+    pthread_t     writer;
+    sigset_t      alarm_only, before;
+    sigemptyset(&alarm_only);
+    sigaddset(&alarm_only, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarm_only, &before); /* the writer's; the reader unblocks it */
+    assert_int_equal(pthread_create(&writer, NULL, write_stream, &stream), 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+
+    unsigned char *bytes = calloc(1, STREAM_BYTES + 1);
+    signals_begin();
+    ssize_t whole = disk_read_all(ends[0], bytes, STREAM_BYTES - 1);
+    ssize_t rest = disk_read_all(ends[0], bytes + STREAM_BYTES - 1, 2);
+    signals_end();
+    pthread_join(writer, NULL);
+    close(ends[0]);
+    assert_true(stream.is_in_order);
+    assert_int_equal(whole, STREAM_BYTES - 1);
+    assert_int_equal(rest, 1); /* fewer: the end */
+    for (size_t i = 0; i < STREAM_BYTES; i++)
+        if (bytes[i] != (unsigned char)(i % 251)) fail_msg("byte %zu", i);
+    free(bytes);
+}
+
+static void read_all_of_a_closed_file_says_why(void **state)
+{
+    (void)state;
+    char byte;
+    errno = 0;
+    assert_int_equal(disk_read_all(-1, &byte, 1), -1);
+    assert_int_equal(errno, EBADF);
+}
+
 static void size_of_no_file_is_minus_one(void **state)
 {
     (void)state;
@@ -154,7 +204,7 @@ static void fd_close_closes_once_and_only_what_is_open(void **state)
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
-/* --- what a failure is called -------------------------------------------------------------- */
+/* --- what a failure is called --- */
 
 static void full_disk_has_a_name_of_its_own(void **state)
 {
@@ -175,7 +225,7 @@ static void full_disk_has_a_name_of_its_own(void **state)
     assert_string_equal(error.slug, "disk_io");
 }
 
-/* --- directories --------------------------------------------------------------------------- */
+/* --- directories --- */
 
 static void assert_makes(const char *path)
 {
@@ -234,6 +284,16 @@ static void file_in_the_way_of_a_directory_is_an_error(void **state)
                      ERR_UNAVAILABLE);
 }
 
+static void directory_that_cannot_be_looked_at_says_why(void **state)
+{
+    struct error error = { 0 };
+    const char  *path = path_in(*state, "loop");
+    assert_int_equal(symlink("loop", path), 0);
+    assert_int_equal(disk_make_directories(path, &error), ERR_UNAVAILABLE);
+    assert_non_null(strstr(error.detail, strerror(ELOOP)));
+    assert_int_equal(unlink(path), 0);
+}
+
 static void parent_is_synced_wherever_it_is(void **state)
 {
     struct error error = { 0 };
@@ -251,12 +311,15 @@ int main(void)
         cmocka_unit_test(write_all_of_nothing_is_fine),
         scratch_test(write_all_at_writes_where_told_and_moves_nothing),
         cmocka_unit_test(write_all_at_of_a_closed_file_says_why),
+        cmocka_unit_test(read_all_goes_on_after_short_and_interrupted_reads),
+        cmocka_unit_test(read_all_of_a_closed_file_says_why),
         cmocka_unit_test(size_of_no_file_is_minus_one),
         scratch_test(fd_close_closes_once_and_only_what_is_open),
         cmocka_unit_test(full_disk_has_a_name_of_its_own),
         scratch_test(directories_are_made_with_their_parents_for_the_owner_only),
         scratch_test(directory_is_empty_until_it_holds_anything),
         scratch_test(file_in_the_way_of_a_directory_is_an_error),
+        scratch_test(directory_that_cannot_be_looked_at_says_why),
         scratch_test(parent_is_synced_wherever_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,7 +96,7 @@ static void unreadable_certificate_is_an_error(void **state)
     assert_null(server);
 }
 
-/* --- the drain ------------------------------------------------------------------------------- */
+/* --- the drain --- */
 
 struct stopping {
     pthread_t thread;
@@ -197,43 +197,47 @@ static void drain_cuts_off_what_takes_too_long(void **state)
     assert_int_equal(probe.complete_count, 0);
 }
 
-/* Asks over one connection until the server closes it; how many answers were not whole. */
+struct asker {
+    pthread_t     thread;
+    struct client client;
+    const char   *request;
+    bool          is_torn;
+};
+
+/* Asks over one connection until the server closes it; was the last answer not whole? */
 static void *ask_until_closed(void *argument)
 {
     static __thread struct response answer;
-    const char                     *request = argument;
-    struct client                  *mine = malloc(sizeof(*mine));
-    intptr_t                        torn = 0;
-    client_open(mine, &probe);
-    for (;;) {
-        if (!client_try_send(mine, request, strlen(request))) break;
-        if (!client_try_read(mine, false, &answer)) {
-            torn = mine->len > 0;
-            break;
-        }
-    }
-    client_close(mine);
-    free(mine);
-    return (void *)torn;
+    struct asker                   *asker = argument;
+    while (client_try_send(&asker->client, asker->request, strlen(asker->request)) &&
+           client_try_read(&asker->client, false, &answer))
+        continue;
+    asker->is_torn = asker->client.len > 0;
+    return NULL;
 }
 
 static void drain_under_load_tears_no_answer(void **state)
 {
-    static char *const requests[] = { "GET /hello HTTP/1.1\r\n" HOST "\r\n",
-                                      "GET /later HTTP/1.1\r\n" HOST "\r\n",
-                                      "GET /file/0/100000 HTTP/1.1\r\n" HOST "\r\n" };
+    static const char *const requests[] = { "GET /hello HTTP/1.1\r\n" HOST "\r\n",
+                                            "GET /later HTTP/1.1\r\n" HOST "\r\n",
+                                            "GET /file/0/100000 HTTP/1.1\r\n" HOST "\r\n" };
     for (int round = 0; round < 5; round++) {
         serve(state);
-        pthread_t       clients[12];
-        struct stopping stopping;
-        for (size_t i = 0; i < COUNT_OF(clients); i++)
-            pthread_create(&clients[i], NULL, ask_until_closed, requests[i % 3]);
+        static struct asker askers[12];
+        struct stopping     stopping;
+        /* All are connected before the drain can begin: a late one would be refused. */
+        for (size_t i = 0; i < COUNT_OF(askers); i++) {
+            client_open(&askers[i].client, &probe);
+            askers[i].request = requests[i % COUNT_OF(requests)];
+        }
+        for (size_t i = 0; i < COUNT_OF(askers); i++)
+            pthread_create(&askers[i].thread, NULL, ask_until_closed, &askers[i]);
         probe_await(&probe, &probe.complete_count, 200);
         stop_begin(&stopping, 3600 * 1000);
-        for (size_t i = 0; i < COUNT_OF(clients); i++) {
-            void *torn;
-            pthread_join(clients[i], &torn);
-            assert_null(torn);
+        for (size_t i = 0; i < COUNT_OF(askers); i++) {
+            pthread_join(askers[i].thread, NULL);
+            assert_false(askers[i].is_torn);
+            client_close(&askers[i].client);
         }
         stop_end(&stopping);
         assert_int_equal(probe.complete_count, probe.ended_count);
@@ -252,8 +256,7 @@ static void stopped_server_is_not_listening(void **state)
     close(fd);
 }
 
-/* --- out of descriptors ------------------------------------------------------------------------
- */
+/* --- out of descriptors --- */
 
 static void server_recovers_from_running_out_of_descriptors(void **state)
 {

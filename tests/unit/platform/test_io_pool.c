@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* --- a gate that holds pool threads until the test opens it ---------------------------------- */
+/* --- a gate that holds pool threads until the test opens it --- */
 
 struct gate {
     pthread_mutex_t lock;
@@ -63,7 +63,7 @@ static void count_up(void *argument)
     atomic_fetch_add((_Atomic int *)argument, 1);
 }
 
-/* --- rules --------------------------------------------------------------------------------- */
+/* --- rules --- */
 
 static void note_thread(void *argument)
 {

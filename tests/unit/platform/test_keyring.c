@@ -84,7 +84,7 @@ static void mac_of(const struct keyring *keyring, enum keyring_purpose purpose,
     keyring_mac_at(keyring, 0, purpose, STR("message"), mac);
 }
 
-/* --- the file ------------------------------------------------------------------------------ */
+/* --- the file --- */
 
 static void missing_key_is_made_for_its_owner_only(void **state)
 {
@@ -254,7 +254,7 @@ static void openers_at_once_agree_on_one_new_key(void **state)
     }
 }
 
-/* --- using it ------------------------------------------------------------------------------ */
+/* --- using it --- */
 
 static void purposes_have_keys_of_their_own(void **state)
 {
@@ -276,7 +276,6 @@ static void purpose_key_is_derived_by_its_name(void **state)
     } purposes[] = { { PURPOSE_API_KEY, "api-key" },
                      { PURPOSE_LINK, "link" },
                      { PURPOSE_SEAL, "seal" },
-                     { PURPOSE_AUDIT, "audit" },
                      { PURPOSE_CURSOR, "cursor" } };
     unsigned char secret[CRYPTO_KEY_BYTES], derived[CRYPTO_KEY_BYTES];
     unsigned char mac[SHA256_BYTES], expected[SHA256_BYTES];

@@ -1,5 +1,8 @@
+#include "../expect_abort.h"
 #include "base/time_text.h"
 #include "media_samples.h"
+#include "platform/disk.h"
+#include "platform/media_io.h"
 
 /* --- clean files --- */
 
@@ -200,6 +203,25 @@ static void empty_and_foreign_files_are_named(void **state)
     assert_refused(&words, "unknown_type");
 }
 
+/* The disk's fault is no verdict on the file: the child ends, and the server tries again. */
+static void a_file_that_cannot_be_read_gets_no_verdict(void **state)
+{
+    (void)state;
+    CLEANUP(fd_close) int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC); /* EIO at address 0 */
+    struct media_result   result;
+    assert_true(fd >= 0);
+    assert_aborts(media_examine(fd, 1000, BIT(MEDIA_JPEG), &samples_limits, &result));
+}
+
+static void an_offset_that_no_file_has_is_its_end(void **state)
+{
+    (void)state;
+    CLEANUP(fd_close) int fd = open(SOURCE_DIR "/LICENSE", O_RDONLY | O_CLOEXEC);
+    char                  bytes[8];
+    assert_int_equal(media_read_at(fd, INT64_MAX - 1, bytes, sizeof(bytes)), 0);
+    assert_int_equal(media_read_at(fd, INT64_MAX / 2, bytes, sizeof(bytes)), 0);
+}
+
 static void a_pixel_bomb_is_refused_before_it_is_unpacked(void **state)
 {
     (void)state;
@@ -270,6 +292,8 @@ int main(void)
         cmocka_unit_test(files_cut_short_are_truncated),
         cmocka_unit_test(files_without_their_index_or_any_sense_are_undecodable),
         cmocka_unit_test(empty_and_foreign_files_are_named),
+        cmocka_unit_test(a_file_that_cannot_be_read_gets_no_verdict),
+        cmocka_unit_test(an_offset_that_no_file_has_is_its_end),
         cmocka_unit_test(a_pixel_bomb_is_refused_before_it_is_unpacked),
         cmocka_unit_test(a_damaged_chunk_is_counted),
         cmocka_unit_test(bytes_after_a_jpeg_do_not_matter),

@@ -17,7 +17,7 @@
 
 #include "scratch_store.h"
 
-/* --- a store with a writer ----------------------------------------------------------------- */
+/* --- a store with a writer --- */
 
 struct fixture {
     struct scratch *scratch;
@@ -67,7 +67,7 @@ static struct writer_stats stats_of(struct fixture *fixture)
     return stats;
 }
 
-/* --- a flag to wait for -------------------------------------------------------------------- */
+/* --- a flag to wait for --- */
 
 struct flag {
     pthread_mutex_t lock;
@@ -96,7 +96,7 @@ static void flag_wait(struct flag *flag, int count)
     pthread_mutex_unlock(&flag->lock);
 }
 
-/* --- jobs ---------------------------------------------------------------------------------- */
+/* --- jobs --- */
 
 enum deed {
     DEED_INSERT,
@@ -231,7 +231,7 @@ static void fill_up(struct fixture *fixture)
     scratch_script(fixture->db, sql);
 }
 
-/* --- batches ------------------------------------------------------------------------------- */
+/* --- batches --- */
 
 static void waiting_jobs_share_one_commit_in_order(void **state)
 {
@@ -376,7 +376,7 @@ static void readers_see_a_job_from_its_commit_on(void **state)
     assert_int_equal(rows_count(fixture), 1);
 }
 
-/* --- a store that cannot ------------------------------------------------------------------- */
+/* --- a store that cannot --- */
 
 static void busy_store_refuses_the_batch_and_recovers(void **state)
 {
@@ -432,7 +432,7 @@ static void failed_commit_is_unknown_to_the_whole_batch(void **state)
     assert_int_equal(rows_sum(fixture), 4);
 }
 
-/* --- the queue ----------------------------------------------------------------------------- */
+/* --- the queue --- */
 
 static void full_queue_refuses(void **state)
 {
@@ -576,7 +576,7 @@ static void done_may_free_its_job(void **state)
     assert_int_equal(rows_count(fixture), 50);
 }
 
-/* --- the log ------------------------------------------------------------------------------- */
+/* --- the log --- */
 
 static void large_log_is_restarted_between_batches(void **state)
 {
@@ -630,7 +630,7 @@ static void idle_writer_copies_the_log_back(void **state)
     assert_int_equal(stats_of(fixture).checkpoints_restart, 0);
 }
 
-/* --- kill -9 ------------------------------------------------------------------------------- */
+/* --- kill -9 --- */
 
 enum { CHAINS = 32, ACKNOWLEDGED_MIN = 600, ROUNDS = 4, ROUND_IDS = 10000000 };
 
