@@ -44,11 +44,23 @@ static enum err commit_offset(struct call *call, void *argument)
     return clock_store_offset(call, atomic_load(&world->offset_ms));
 }
 
+/* A century before the last time that can be written: what begins then may still end. */
+static bool clock_may_reach(int64_t time_ms)
+{
+    return time_ms <= TIME_MS_MAX - 100 * 366 * MS_PER_DAY;
+}
+
 /* Move the clock, then let everything that is due by then run once. */
 static enum err advance_clock(struct exchange *exchange)
 {
-    int64_t seconds = in_int(exchange->request.body, "seconds", 0);
-    world_advance_ms(exchange->api->world, seconds * MS_PER_SECOND);
+    struct call *call = &exchange->call;
+    int64_t      ms = in_int(exchange->request.body, "seconds", 0) * MS_PER_SECOND;
+    if (!clock_may_reach(world_now_ms(exchange->api->world) + ms)) {
+        error_add_fault(&call->error, call->arena, STR("seconds"), "maximum",
+                        "leads beyond the last year that can be written");
+        return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "the clock cannot go so far");
+    }
+    world_advance_ms(exchange->api->world, ms);
     enum err e = exchange_commit(exchange, commit_offset, exchange->api->world);
     if (e) return e;
     exchange->api->run_due(exchange->api->runner_context, RUN_DUE_MS_MAX);

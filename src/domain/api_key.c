@@ -265,9 +265,6 @@ enum err api_key_rotate(struct call *call, struct str id_text, struct api_key *r
     struct api_key old;
     enum err       e = key_get(call, id_text, &old);
     if (e) return e;
-    bool is_expired = old.expires_ms && old.expires_ms <= call->now_ms;
-    if (old.state != KEY_ACTIVE || is_expired)
-        return FAIL(&call->error, ERR_CONFLICT, "key_not_active", "only an active key is rotated");
     struct key_request same = {
         .name = old.name,
         .scopes = old.scopes,
@@ -276,6 +273,9 @@ enum err api_key_rotate(struct call *call, struct str id_text, struct api_key *r
     };
     e = check_may_make(call, &same);
     if (e) return e;
+    bool is_expired = old.expires_ms && old.expires_ms <= call->now_ms;
+    if (old.state != KEY_ACTIVE || is_expired)
+        return FAIL(&call->error, ERR_CONFLICT, "key_not_active", "only an active key is rotated");
     int64_t ends_ms = call->now_ms + KEY_ROTATION_OVERLAP_MS;
     if (old.expires_ms) ends_ms = num_min(ends_ms, old.expires_ms);
     e = key_set_state(call, &old, KEY_ROTATING, ends_ms);

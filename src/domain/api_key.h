@@ -47,8 +47,8 @@ MUST_USE enum err api_key_list(struct call *call, const struct id *before, int c
                                struct api_key *ret_rows, int *ret_count);
 
 /* Replace a key: a new secret with the same name, scopes, environment and expiry; the old one works
- * until *ret_old_ends_ms. ERR_NOT_FOUND "key"; ERR_CONFLICT "key_not_active"; ERR_FORBIDDEN as
- * api_key_create. */
+ * until *ret_old_ends_ms. ERR_NOT_FOUND "key"; ERR_FORBIDDEN as api_key_create; ERR_CONFLICT
+ * "key_not_active". */
 MUST_USE enum err api_key_rotate(struct call *call, struct str id_text, struct api_key *ret_key,
                                  int64_t *ret_old_ends_ms);
 

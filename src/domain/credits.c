@@ -273,6 +273,20 @@ static enum err use_parts(struct call *call, const struct job *job, int64_t cent
     return ERR_OK;
 }
 
+/* A sum beyond an integer would become a real number in the store, silently. */
+static enum err worker_credit(struct call *call, const struct id *worker_id, int64_t cents)
+{
+    struct stmt *q = db_query(call->db, "UPDATE workers SET balance_cents = balance_cents + $2"
+                                        " WHERE id = $1 AND balance_cents <= $3");
+    bind_id(q, 1, worker_id);
+    bind_int(q, 2, cents);
+    bind_int(q, 3, INT64_MAX - cents);
+    int64_t  changes = 0;
+    enum err e = stmt_run(q, &call->error, &changes);
+    if (e || changes == 1) return e;
+    return FAIL(&call->error, ERR_INVALID, "amount_overflow", "the worker's balance would not fit");
+}
+
 static enum err book_payout(struct call *call, const struct job *job,
                             const struct id *submission_id, const struct id *worker_id)
 {
@@ -290,10 +304,7 @@ static enum err book_payout(struct call *call, const struct job *job,
         return FAIL(&call->error, ERR_CONFLICT, "already_booked", "%s was paid before",
                     submission_id->text);
     if (e) return e;
-    q = db_query(call->db, "UPDATE workers SET balance_cents = balance_cents + $2 WHERE id = $1");
-    bind_id(q, 1, worker_id);
-    bind_int(q, 2, job->payout_cents);
-    return stmt_run(q, &call->error, NULL);
+    return worker_credit(call, worker_id, job->payout_cents);
 }
 
 /* A share of the price; a share of nothing is not booked. */

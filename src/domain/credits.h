@@ -25,7 +25,7 @@ MUST_USE enum err credits_release(struct call *call, struct job *job, int64_t ce
 
 /* Pay one approved submission from the job's escrow: the worker's payout and the platform's fee.
  * *ret_paid_cents = the worker's part. Lowers job->escrow_cents, which the caller stores.
- * ERR_CONFLICT "already_booked": paid before. */
+ * ERR_CONFLICT "already_booked": paid before. ERR_INVALID "amount_overflow". */
 MUST_USE enum err credits_pay(struct call *call, struct job *job, const struct id *submission_id,
                               const struct id *worker_id, int64_t *ret_paid_cents);
 

@@ -54,7 +54,7 @@ bool secret_is_well_formed(struct str secret, const char *prefix)
     if (!str_starts_with(secret, start) || !is_base62(str_skip(secret, start.len))) return false;
     char sum[SECRET_CHECKSUM_CHARS];
     checksum(str_take(secret, body_len), sum);
-    return str_eq(str_skip(secret, body_len), (struct str){ sum, sizeof(sum) });
+    return crypto_equal(secret.data + body_len, sum, sizeof(sum));
 }
 
 struct str secret_hash(const struct keyring *keyring, int position, struct str secret,

@@ -1,4 +1,6 @@
 #include "main/store.h"
+
+#include "base/log.h"
 #include "domain/clock.h"
 #include "platform/db_migrate.h"
 #include "platform/disk.h"
@@ -29,17 +31,43 @@ static enum err become_owner(const char *data_dir, struct error *error)
     return ERR_OK;
 }
 
+static struct str path_in(struct store *store, const char *name)
+{
+    return str_format(&store->arena, "%.*s/%s", STR_ARG(store->config.data_dir), name);
+}
+
+static void log_closed(const char *data_dir)
+{
+    struct log_line line;
+    log_begin(&line, LOG_WARNING, "data_dir_closed_to_others");
+    log_text(&line, "data_dir", str_of(data_dir));
+    log_end(&line);
+}
+
+/* What is in it is private. A directory that holds other things may be open for a reason: / or /tmp
+ * must not be closed by a mistyped flag. */
+static enum err close_to_others(struct store *store, const char *data_dir, struct error *error)
+{
+    struct stat info;
+    if (stat(data_dir, &info) != 0) return disk_fail(error, "look at", data_dir);
+    if ((info.st_mode & 077) == 0) return ERR_OK;
+    bool is_ours = access(path_in(store, "server.key").data, F_OK) == 0;
+    if (!is_ours && !disk_is_empty(data_dir))
+        return FAIL(error, ERR_UNAVAILABLE, "data_dir_permissions",
+                    "%s is open to others and holds other files: chmod 700 it", data_dir);
+    if (chmod(data_dir, 0700) != 0) return disk_fail(error, "chmod", data_dir);
+    log_closed(data_dir);
+    return ERR_OK;
+}
+
 static enum err open_directory(struct store *store, struct error *error)
 {
     const char *data_dir = str_c(&store->arena, store->config.data_dir);
     enum err    e = disk_make_directories(data_dir, error);
     if (e) return e;
-    return become_owner(data_dir, error);
-}
-
-static struct str path_in(struct store *store, const char *name)
-{
-    return str_format(&store->arena, "%.*s/%s", STR_ARG(store->config.data_dir), name);
+    e = become_owner(data_dir, error);
+    if (e) return e;
+    return close_to_others(store, data_dir, error);
 }
 
 static const char *database_url(const struct config *config, struct arena *arena)

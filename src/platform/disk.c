@@ -1,5 +1,6 @@
 #include "platform/disk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -98,4 +99,15 @@ int64_t disk_file_size(int fd)
 {
     struct stat info;
     return fstat(fd, &info) == 0 ? (int64_t)info.st_size : -1;
+}
+
+bool disk_is_empty(const char *path)
+{
+    DIR *directory = opendir(path);
+    if (directory == NULL) return false;
+    int names_count = 0; /* "." and ".." are always there */
+    while (names_count <= 2 && readdir(directory) != NULL)
+        names_count++;
+    closedir(directory);
+    return names_count <= 2;
 }

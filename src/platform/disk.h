@@ -24,6 +24,9 @@ MUST_USE enum err disk_sync_parent(const char *path, struct error *error);
 /* Make a directory and its missing parents, mode 0700. Errors: as disk_fail. */
 MUST_USE enum err disk_make_directories(const char *path, struct error *error);
 
+/* Does the directory hold nothing? False also when it cannot be read. */
+bool disk_is_empty(const char *path);
+
 /* The size of an open file; -1 when it cannot be asked. */
 int64_t disk_file_size(int fd);
 

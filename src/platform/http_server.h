@@ -12,8 +12,8 @@
  * An early refusal reads and drops up to HTTP_DRAIN_BYTES_MAX of the body first, so that the client
  * gets to see it (not when the client sent Expect: 100-continue: then at once). When more than that
  * is announced or has come, it is sent while the client still sends, and the connection is closed
- * once the client has had time to notice. (Over TLS there is no such way in mid-body: the
- * connection ends without a reply.)
+ * after HTTP_LINGER_BYTES_MAX more: many clients look for a reply only when all is sent. (Over TLS
+ * there is no such way in mid-body: the connection ends without a reply.)
  *
  * A request that two parsers could read differently never reaches the application: it is answered
  * 400 (431 when its headers exceed HTTP_HEADERS_BYTES_MAX, 501 for an unknown transfer coding) and
@@ -30,6 +30,7 @@
 enum {
     HTTP_HEADERS_BYTES_MAX = 16 << 10, /* request line and headers together */
     HTTP_DRAIN_BYTES_MAX = 1 << 20,
+    HTTP_LINGER_BYTES_MAX = 64 << 20,
     HTTP_PIECE_BYTES_MAX = 256 << 10, /* what one on_body call gets at most */
     HTTP_ARENA_SOFT_BYTES_MAX = 8 << 20,
 };

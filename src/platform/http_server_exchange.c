@@ -240,7 +240,7 @@ static enum MHD_Result linger(struct http_connection *c, size_t *data_size)
 {
     struct http_exchange_private *x = &c->exchange_private;
     x->body_bytes_dropped += (int64_t)*data_size;
-    bool is_over = x->place == HTTP_AT_END || x->body_bytes_dropped > HTTP_DRAIN_BYTES_MAX;
+    bool is_over = x->place == HTTP_AT_END || x->body_bytes_dropped > HTTP_LINGER_BYTES_MAX;
     *data_size = 0;
     return is_over ? MHD_NO : MHD_YES; /* MHD_NO closes */
 }

@@ -215,6 +215,8 @@ describe("rotation", () => {
     const mighty = await live.createKey({ scopes: ["billing:write"] });
     assert.equal((await rotate(client, mighty.id)).status, 403);
     assert.equal((await listed(live, mighty.id)).status, "active");
+    assert.equal((await revoke(live, mighty.id)).status, 204);
+    assert.equal((await rotate(client, mighty.id)).status, 403, "whatever its state");
   });
 
   it("replays with the same new secret", async () => {

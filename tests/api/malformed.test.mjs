@@ -280,6 +280,14 @@ describe("the size of a body", () => {
     }
   });
 
+  for (const mebibytes of [2, 8, 32])
+    it(`is refused to a client that sends ${mebibytes} MiB before it listens`, async () => {
+      for (let i = 0; i < 5; i++) {
+        const reply = await send(operation("createJob"), { raw: Buffer.alloc(mebibytes << 20, " ") });
+        assert.equal(reply.status, 413, reply.text);
+      }
+    });
+
   it("is judged by what is announced, before it is sent whole", async () => {
     const reply = await buyer.request("POST", "/v1/jobs", {
       raw: "{}",

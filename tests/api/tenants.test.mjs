@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { operations, pathParameters } from "../lib/contract.mjs";
 import { pngImage } from "../lib/media.mjs";
-import { idParameters, listings, requestFor } from "../lib/requests.mjs";
+import { bodyIds, idParameters, listings, NOBODY, requestFor } from "../lib/requests.mjs";
 import { start } from "../lib/server.mjs";
 
 /* Addressed by a signed link, not by who asks. */
@@ -76,6 +76,19 @@ describe("another's object", () => {
       for (const name of idParameters(one)) assert.ok(name in ids, `${one.operationId}: no ${name} is made`);
   });
 
+  it("is named in no body: an operation that takes an id there must be asked for another's, too", () => {
+    for (const one of operations) assert.deepEqual(bodyIds(one), [], one.operationId);
+    const taking = { bodySchema: { properties: { job: { properties: { job_id: {}, title: {} } }, ids: { items: { properties: { id: {} } } } } } };
+    assert.deepEqual(bodyIds(taking), ["ids", "job_id", "id"]);
+  });
+
+  it("is asked for wherever a query may name it", () => {
+    const taking = { path: "/v1/submissions", parameters: ["job_id", "limit", "min_score"].map((name) => ({ in: "query", name })) };
+    assert.deepEqual(idParameters(taking), ["job_id"]);
+    assert.equal(requestFor(taking, { job_id: "job_1" })[1], "/v1/submissions?job_id=job_1");
+    assert.equal(requestFor(taking)[1], "/v1/submissions");
+  });
+
   it("is untouched by all that follows", async () => {
     const view = await victimsView();
     for (const one of withIds.filter((other) => other.credential === "key")) {
@@ -100,10 +113,22 @@ describe("another's object", () => {
     }
   }
 
+  it("is absent for another worker who says POST and means another method", async () => {
+    for (const method of ["HEAD", "PATCH", "DELETE"]) {
+      const reply = await clients.otherWorker.request("POST", `/worker/v1/uploads/${ids.upload_id}`, {
+        raw: Buffer.from("x"), isChecked: false,
+        headers: { "tus-resumable": "1.0.0", "upload-offset": "0", "content-type": "application/offset+octet-stream", "x-http-method-override": method },
+      });
+      assert.equal(reply.status, 404, `${method}: ${reply.status} ${reply.text}`);
+    }
+    const offset = await clients.worker.request("HEAD", `/worker/v1/uploads/${ids.upload_id}`, { headers: { "tus-resumable": "1.0.0" } });
+    assert.deepEqual([offset.status, offset.headers["upload-offset"]], [200, "0"]);
+  });
+
   it("cannot be told from one that never was, but for the request's id", async () => {
     for (const one of withIds.filter((other) => other.credential === "key" && other.method === "GET")) {
       const texts = [];
-      for (const values of [ids, {}]) {
+      for (const values of [ids, NOBODY]) {
         const reply = await clients.other.request(...requestFor(one, values));
         texts.push(reply.text.replace(/req_[0-9A-Z]{26}/g, "").replaceAll(/[a-z]+_[0-9A-Z]{26}/g, ""));
       }
@@ -125,7 +150,7 @@ describe("a malformed id", () => {
       for (const name of idParameters(one))
         for (const value of malformed(ids[name])) {
           const reply = await client.request(...requestFor(one, { ...ids, [name]: value }));
-          const isQueryFault = name === "reservation" && reply.status === 400;
+          const isQueryFault = !pathParameters(one).includes(name) && reply.status === 400;
           assert.ok(reply.status === 404 || isQueryFault, `${name} ${JSON.stringify(value)}: ${reply.status} ${reply.text}`);
         }
     });
@@ -145,4 +170,29 @@ describe("a listing", () => {
           assert.ok(!own.has(id) || environment === "test", `${id} is seen by another`);
     });
   }
+});
+
+/* Last: it ends what the tests above ask for. */
+describe("another's object that has ended", () => {
+  before(async () => {
+    const { victim, worker } = clients;
+    const ended = await worker.request("DELETE", `/worker/v1/uploads/${ids.upload_id}`, { headers: { "tus-resumable": "1.0.0" } });
+    assert.equal(ended.status, 204, ended.text);
+    assert.equal((await worker.delete(`/worker/v1/reservations/${ids.reservation_id}`)).status, 204);
+    assert.equal((await victim.post(`/v1/jobs/${ids.job_id}/cancel`)).status, 200);
+    assert.equal((await victim.post(`/v1/api_keys/${ids.key_id}/revoke`)).status, 204);
+  });
+
+  it("is told apart by its owner", async () => {
+    const offset = await clients.worker.request("HEAD", `/worker/v1/uploads/${ids.upload_id}`, { headers: { "tus-resumable": "1.0.0" } });
+    assert.equal(offset.status, 410);
+    assert.equal((await clients.victim.post(`/v1/jobs/${ids.job_id}/cancel`)).status, 409);
+    assert.equal((await clients.victim.post(`/v1/api_keys/${ids.key_id}/rotate`)).status, 409);
+  });
+
+  for (const one of withIds.filter(({ operationId }) => !SHARED.includes(operationId)))
+    it(`is absent as ever: ${one.operationId}`, async () => {
+      const strangers = one.credential === "key" ? [clients.other, clients.otherTest, clients.victimTest] : [clients.otherWorker];
+      for (const client of strangers) await assertAbsent(client, one, ids);
+    });
 });

@@ -427,6 +427,56 @@ describe("what lies in the data directory", () => {
     for (const name of readdirSync(dataDir)) assert.equal(modeOf(join(dataDir, name)), "600", name);
   });
 
+  it("stays so after a whole job, whatever the umask", async () => {
+    const before = process.umask(0);
+    const market = await openMarket({}, { credits: 100 });
+    try {
+      const job = await market.job();
+      await market.submitAndScore(job, sample("photo-3.jpg"));
+      await market.manifest(job, 1);
+      const { dataDir } = market.server;
+      const entries = readdirSync(dataDir, { recursive: true }).map((name) => join(dataDir, name));
+      assert.ok(entries.some((path) => path.endsWith(".jpg")), "a file was delivered");
+      for (const path of entries) {
+        const mode = statSync(path).mode & 0o7777;
+        if (statSync(path).isDirectory()) assert.equal(mode, 0o700, path);
+        else assert.equal(mode & 0o133, 0, `${path} has ${mode.toString(8)}: nobody else writes, nobody runs it`);
+        if (path === join(dataDir, "server.key") || path.includes("store.db")) assert.equal(mode, 0o600, path);
+      }
+    } finally {
+      process.umask(before);
+      await market.stop();
+    }
+  });
+
+  it("is closed to others when it was open: an empty directory, and one of ours", async () => {
+    for (const mode of [0o755, 0o750, 0o777, 0o701]) {
+      const dataDir = newPath();
+      mkdirSync(dataDir);
+      chmodSync(dataDir, mode);
+      const first = await run(["migrate", "--data-dir", dataDir]);
+      assert.equal(first.code, 0, first.stderr);
+      assert.match(first.stderr, /"level":"warning","event":"data_dir_closed_to_others"/);
+      assert.equal(modeOf(dataDir), "700");
+      chmodSync(dataDir, mode);
+      assert.equal((await run(["admin", "invite-worker", "--data-dir", dataDir])).code, 0);
+      assert.equal(modeOf(dataDir), "700");
+      assertObject(await run(["admin", "invite-worker", "--data-dir", dataDir]));
+    }
+  });
+
+  it("is not taken over from somebody else's files", async () => {
+    const dataDir = newPath();
+    mkdirSync(dataDir);
+    chmodSync(dataDir, 0o755);
+    writeFileSync(join(dataDir, "thesis.txt"), "mine");
+    assertRefusedCommand(await run(["migrate", "--data-dir", dataDir]), /open to others.*chmod 700.*data_dir_permissions/);
+    assert.equal(modeOf(dataDir), "755");
+    assert.deepEqual(readdirSync(dataDir), ["thesis.txt"]);
+    chmodSync(dataDir, 0o700);
+    assert.equal((await run(["migrate", "--data-dir", dataDir])).code, 0);
+  });
+
   it("holds one key line, of 32 bytes, another in each directory", async () => {
     const texts = [];
     for (const path of [newPath(), newPath()]) {

@@ -1,6 +1,9 @@
 /* Download links: their signature is the permission, for seven days; what they give is the file, or
  * any part of it. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { assertRefused, openMarket } from "../lib/market.mjs";
 import { sample, sha256 } from "../lib/samples.mjs";
@@ -190,6 +193,16 @@ describe("a link that was tampered with is refused", () => {
       assert.ok([400, 403].includes((await get({}, set("signature", form))).status));
   });
 
+  it("a part said twice, the forged one first or last", async () => {
+    for (const [name, value] of [["expires", String(4_000_000_000)], ["key", "2"], ["signature", "A".repeat(43)]]) {
+      const { pathname, search } = new URL(file.download_url);
+      for (const query of [`?${name}=${value}&${search.slice(1)}`, `${search}&${name}=${value}`]) {
+        const { status } = await get({}, pathname + query);
+        assert.ok([400, 403].includes(status), `${query}: ${status}`);
+      }
+    }
+  });
+
   it("another key's number", async () => {
     for (const number of ["2", "0", "-1", "999999999999", "x"])
       assert.ok([400, 403].includes((await get({}, set("key", () => number))).status), number);
@@ -233,5 +246,44 @@ describe("a link's time", () => {
     assertRefused(await get({}, targetOf(link.download_url)), 403, "link_expired");
     assertRefused(await get({ range: "bytes=0-0" }, targetOf(link.download_url)), 403, "link_expired");
     assert.equal((await get({}, targetOf((await listed()).download_url))).status, 200);
+  });
+});
+
+describe("when the server key is rotated", () => {
+  const newKey = (number) => `${number} ${randomBytes(32).toString("hex")}\n`;
+
+  it("links of a key that is listed go on, those of one that was dropped end", async () => {
+    const own = await openMarket();
+    try {
+      const keyPath = join(own.server.dataDir, "server.key");
+      const first = readFileSync(keyPath, "utf8"), second = newKey(2);
+      const rewrite = async (text) => {
+        await own.server.halt();
+        writeFileSync(keyPath, text);
+        await own.server.restart();
+        own.reconnect();
+      };
+      const link = (url) => own.server.client().get(new URL(url).pathname + new URL(url).search);
+      const ownJob = await own.job();
+      await own.submitAndScore(ownJob, sample("photo-2.jpg"));
+      const old = (await own.files(ownJob))[0].download_url;
+
+      await rewrite(second + first);
+      assert.equal((await link(old)).status, 200);
+      const fresh = (await own.files(ownJob))[0].download_url;
+      assert.equal(new URL(fresh).searchParams.get("key"), "2");
+      assert.equal((await link(fresh)).status, 200);
+      assertRefused(await link(fresh.replace("key=2", "key=1")), 403, "link_invalid");
+
+      await rewrite(second);
+      assertRefused(await link(old), 403, "link_invalid");
+      assert.equal((await link(fresh)).status, 200);
+      assert.equal((await own.buyer.get("/v1/jobs")).status, 401, "API keys were hashed under the first key");
+
+      await rewrite(newKey(2)); /* the same number, another key */
+      assertRefused(await link(fresh), 403, "link_invalid");
+    } finally {
+      await own.stop();
+    }
   });
 });

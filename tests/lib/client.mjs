@@ -17,10 +17,11 @@ export const JOB = Object.freeze({
 });
 
 export class Client {
-  constructor({ base, token, hasRateLimit, ca }) {
+  constructor({ base, token, hasRateLimit, ca, secrets }) {
     this.base = new URL(base);
     this.token = token;
     this.hasRateLimit = hasRateLimit;
+    this.secrets = secrets; /* where those that are sent and come back are remembered */
     this.scheme = this.base.protocol === "https:" ? https : http;
     this.agent = new this.scheme.Agent({ keepAlive: true, ca });
   }
@@ -34,7 +35,9 @@ export class Client {
    * isChecked: false leaves the reply unjudged. → { status, headers, text, bytes, json } */
   async request(method, target, { body, raw, headers = {}, isChecked = true } = {}) {
     const payload = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+    this.secrets?.learnRequest(target, body);
     const reply = await this.#send(method, target, payload, this.#headersOf(payload, headers));
+    this.secrets?.learn(reply.text);
     if (isChecked)
       reply.json = checkReply(method, target, reply.status, reply.headers, reply.text, {
         hasRateLimit: this.hasRateLimit,

@@ -39,12 +39,17 @@ const STREAMS = {
   putReservationFile: () => ({ headers: { "content-type": "image/png" }, raw: pngImage({ seed: 1 }) }),
 };
 
+/* Does a parameter or property of that name say which object is meant? */
+function isIdName(name) {
+  return name in NOBODY || /(^|_)ids?$/.test(name);
+}
+
 /* The target and options of a complete request for an operation. ids: name of the path or query
- * parameter → value; those not given name nobody. */
+ * parameter → value; required ones that are not given name nobody. */
 export function requestFor(one, ids = {}, options = {}) {
   const known = { ...NOBODY, ...ids };
   const query = one.parameters
-    .filter((parameter) => parameter.in === "query" && parameter.required)
+    .filter((parameter) => parameter.in === "query" && (parameter.required || (isIdName(parameter.name) && parameter.name in ids)))
     .map(({ name }) => `${name}=${encodeURIComponent(known[name])}`);
   const target = fillPath(one.path, known) + (query.length > 0 ? `?${query.join("&")}` : "");
   const stream = STREAMS[one.operationId]?.() ?? {};
@@ -54,10 +59,21 @@ export function requestFor(one, ids = {}, options = {}) {
   return [one.method, target, { body, ...stream, ...options, headers: { ...headers, ...options.headers } }];
 }
 
-/* Names of path parameters and required query parameters that are ids. */
+/* Names of parameters that are ids: all in the path, and those of the query. */
 export function idParameters(one) {
-  const inQuery = one.parameters.filter((parameter) => parameter.in === "query" && parameter.required);
+  const inQuery = one.parameters.filter(({ name, required, ...at }) => at.in === "query" && (required || isIdName(name)));
   return [...pathParameters(one), ...inQuery.map(({ name }) => name)];
+}
+
+function propertyNames(schema) {
+  const at = schema ? resolve(schema) : {};
+  const inner = [...Object.values(at.properties ?? {}), ...(at.items ? [at.items] : [])];
+  return [...Object.keys(at.properties ?? {}), ...inner.flatMap(propertyNames)];
+}
+
+/* Names by which an operation's body could say which object is meant. */
+export function bodyIds(one) {
+  return propertyNames(one.bodySchema).filter(isIdName);
 }
 
 function isList(one) {

@@ -10,6 +10,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "./client.mjs";
 import { REPOSITORY } from "./contract.mjs";
+import { Secrets } from "./secrets.mjs";
 
 const START_MS_MAX = 60_000;
 const STOP_MS_MAX = 60_000;
@@ -56,8 +57,10 @@ export class Server {
   /* settings: name → value, as flags of `serve`. */
   constructor(dataDir, settings) {
     this.dataDir = dataDir;
-    this.settings = { "test-clock": "on", ...settings };
+    this.settings = { "test-clock": "on", "log-level": "debug", ...settings };
     this.logLines = [];
+    this.secrets = new Secrets();
+    this.unread = []; /* lines of both outputs in which no secret was looked for yet */
     this.clients = [];
     this.environment = {}; /* added to that of `serve` */
     this.ca = undefined; /* whom clients trust when it serves HTTPS */
@@ -71,6 +74,7 @@ export class Server {
 
   async launch() {
     assert.equal(this.child, null, "already running");
+    this.#searchOutput();
     const listen = this.base ? new URL(this.base).host : "127.0.0.1:0";
     const child = spawn(
       binaryPath(),
@@ -83,15 +87,20 @@ export class Server {
       running.delete(child);
       return { code, signal };
     });
-    createInterface({ input: child.stderr }).on("line", (line) => this.logLines.push(line));
+    this.closed = once(child, "close"); /* and nobody can write for it any more */
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      this.logLines.push(line);
+      this.unread.push(line);
+    });
     const first = await this.#firstLine(child);
     const match = /^listening on (https?:\/\/\S+)$/.exec(first);
     assert.ok(match, `the first line on stdout is: ${first}`);
     this.base = match[1];
+    this.secrets.addServerKey(this.dataDir);
   }
 
   async #firstLine(child) {
-    const lines = createInterface({ input: child.stdout });
+    const lines = createInterface({ input: child.stdout }).on("line", (line) => this.unread.push(line));
     let timer;
     const late = new Promise((_, fail) => {
       timer = setTimeout(() => fail(new Error("the server did not start in time")), START_MS_MAX);
@@ -114,6 +123,8 @@ export class Server {
   async admin(...args) {
     const { code, stdout, stderr } = await run(["admin", ...args, "--data-dir", this.dataDir]);
     assert.equal(code, 0, `admin ${args.join(" ")} exited ${code}: ${stderr}`);
+    this.secrets.learn(stdout);
+    this.unread.push(stderr);
     return JSON.parse(stdout);
   }
 
@@ -150,7 +161,8 @@ export class Server {
 
   /* A client of this server, closed with it. token: an API key or a worker's token, or none. */
   client(token) {
-    const client = new Client({ base: this.base, token, hasRateLimit: this.hasRateLimit, ca: this.ca });
+    const { base, hasRateLimit, ca, secrets } = this;
+    const client = new Client({ base, token, hasRateLimit, ca, secrets });
     this.clients.push(client);
     return client;
   }
@@ -170,7 +182,7 @@ export class Server {
       timer = setTimeout(() => fail(new Error(`the server did not end after ${signal}`)), STOP_MS_MAX);
     });
     try {
-      return await Promise.race([this.exited, late]);
+      await Promise.race([this.closed, late]);
     } catch (e) {
       this.child.kill("SIGKILL");
       throw e;
@@ -178,6 +190,8 @@ export class Server {
       clearTimeout(timer);
       this.child = null;
     }
+    this.#searchOutput();
+    return this.exited;
   }
 
   /* End it as an operator would: it must exit 0. */
@@ -198,10 +212,21 @@ export class Server {
     await this.launch();
   }
 
-  /* End it, audit what it leaves, and remove that. */
+  #searchOutput() {
+    this.secrets.assertAbsentFromLines(this.unread.splice(0));
+  }
+
+  /* Nothing that the server wrote has a secret in it. */
+  assertSecretsKept() {
+    this.#searchOutput();
+    this.secrets.assertAbsentFromFolder(this.dataDir);
+  }
+
+  /* End it, look for secrets in what it wrote, audit what it leaves, and remove that. */
   async stop() {
     try {
       if (this.child) await this.halt();
+      this.assertSecretsKept();
       await this.audit();
     } finally {
       await rm(this.dataDir, { recursive: true, force: true });

@@ -100,6 +100,20 @@ def check_banned(tree):
             yield path, c.line_of(match.start()), f"{name}: {tables.BANNED_CALLS[name]}"
 
 
+def names_secret(text):
+    return any(word.lower() in tables.SECRET_WORDS for word in re.findall(r"[A-Za-z]+", text))
+
+
+def check_constant_time(tree):
+    for path in c_files(tree, "src/"):
+        c = source(tree, path)
+        for name in tables.QUICK_COMPARISONS:
+            for offset, arguments in c.calls(name):
+                compared = " ".join(c.code[start:end] for start, end in arguments)
+                if path in tables.SECRET_FILES or names_secret(compared):
+                    yield path, c.line_of(offset), f"{name} on a secret: use crypto_equal"
+
+
 def may_allocate(path, function):
     return (path in tables.ALLOCATION_FILES
             or re.search(tables.ALLOCATION_FUNCTIONS, function) is not None
@@ -217,6 +231,7 @@ RULES = {
     "fence": check_fence,
     "banned": check_banned,
     "allocation": check_allocation,
+    "constant-time": check_constant_time,
     "line-comment": check_line_comment,
     "float": check_float,
     "function-length": check_function_length,

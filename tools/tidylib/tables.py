@@ -72,6 +72,17 @@ BANNED_CALLS = {
     "mktemp": "a race; use mkstemp",
 }
 
+# --- comparing secrets ----------------------------------------------------------------------------
+
+# Calls that end at the first difference, and so tell by their time how much was right.
+QUICK_COMPARISONS = ["memcmp", "bcmp", "strcmp", "strncmp", "strcasecmp", "strncasecmp", "str_eq",
+                     "str_eq_ignoring_case"]
+# A word of a name that stands for something nobody may guess piece by piece.
+SECRET_WORDS = ["secret", "mac", "hmac", "token", "signature", "password", "invite"]
+# Files whose business is secrets: nothing at all is compared so.
+SECRET_FILES = ["src/platform/crypto.c", "src/platform/keyring.c", "src/domain/secret_text.c",
+                "src/domain/page.c", "src/domain/delivered_file.c", "src/domain/worker.c"]
+
 ALLOCATION_CALLS = ["malloc", "calloc", "realloc", "reallocarray", "free", "strdup", "strndup",
                     "asprintf", "vasprintf", "aligned_alloc", "posix_memalign"]
 ALLOCATION_FILES = {

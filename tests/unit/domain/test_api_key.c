@@ -376,6 +376,13 @@ static void rotation_needs_the_scopes_of_the_key(void **state)
     assert_not_rotated(call, &fixture->live, ERR_FORBIDDEN, "scope_exceeds_own");
     authenticated(call, fixture->live.secret);
     assert_false(authenticated(call, fixture->live.secret).is_key_rotating);
+
+    /* Who may not rotate a key is not told what state it is in. */
+    struct api_key new_key;
+    act_as(call, &fixture->live);
+    rotated(call, &fixture->live, &new_key);
+    act_as(call, &small);
+    assert_not_rotated(call, &fixture->live, ERR_FORBIDDEN, "scope_exceeds_own");
 }
 
 static void rotating_key_does_not_live_on_in_another(void **state)

@@ -367,6 +367,29 @@ static void pay_refuses_a_submission_that_was_paid(void **state)
     assert_int_equal(job.escrow_cents, 50);
 }
 
+static void pay_refuses_what_the_workers_balance_cannot_hold(void **state)
+{
+    struct market *market = *state;
+    struct id      worker_id = market_worker(market);
+    int64_t        paid_cents;
+    market->config.platform_fee_ppm = 0;
+    market_grant(market, INT64_MAX);
+    struct job        job = market_job(market, 1, INT64_MAX);
+    struct submission submission = market_submit(market, &worker_id, &job.id);
+    market_judge(market, &submission, 5);
+
+    market_start_at(market, 0); /* another buyer */
+    market_grant(market, 1);
+    job = market_job(market, 1, 1);
+    submission = market_submit(market, &worker_id, &job.id);
+    job = market_job_now(market, &job.id);
+    REFUSED(market, credits_pay(&market->call, &job, &submission.id, &worker_id, &paid_cents),
+            ERR_INVALID, "amount_overflow");
+    market_as_worker(market, &worker_id);
+    DONE(market, worker_balance(&market->call, &paid_cents));
+    assert_true(paid_cents == INT64_MAX);
+}
+
 /* --- expiring --- */
 
 static void expiry_takes_only_what_is_due(void **state)
@@ -453,6 +476,7 @@ int main(void)
         credits_test(more_lots_than_are_read_at_once_are_held_used_and_refunded),
         credits_test(payout_and_fee_make_up_the_price_whatever_the_rate),
         credits_test(pay_refuses_a_submission_that_was_paid),
+        credits_test(pay_refuses_what_the_workers_balance_cannot_hold),
         credits_test(expiry_takes_only_what_is_due),
         credits_test(expiry_repeated_books_nothing_more),
         credits_test(expiry_leaves_what_is_in_escrow),

@@ -318,6 +318,28 @@ static void a_delivery_without_its_blob_fails_and_leaves_no_line(void **state)
     assert_null(text_of(scene, FOLDER "manifest.jsonl").data);
 }
 
+static void a_link_in_the_delivered_folder_is_not_followed(void **state)
+{
+    static const char *const planted[] = { "delivered/org_1", "delivered/org_1/job_1",
+                                           FOLDER "manifest.jsonl" };
+    struct scene            *scene = *state;
+    make_blob(scene, "sub_1.1", STR("abc"));
+    assert_int_equal(mkdir(path_of(scene, "elsewhere"), 0700), 0);
+    for (size_t i = 0; i < COUNT_OF(planted); i++) {
+        const char *target = i < 2 ? path_of(scene, "elsewhere") : path_of(scene, "elsewhere/file");
+        assert_int_equal(symlink(target, path_of(scene, planted[i])), 0);
+        assert_int_equal(deliver(scene, "sub_1.1", "file_1"), ERR_UNAVAILABLE);
+        assert_int_equal(unlink(path_of(scene, planted[i])), 0);
+        assert_int_equal(rmdir(path_of(scene, "elsewhere")), 0); /* still empty */
+        assert_int_equal(mkdir(path_of(scene, "elsewhere"), 0700), 0);
+        if (i < 2) assert_int_equal(mkdir(path_of(scene, planted[i]), 0700), 0);
+    }
+    assert_int_equal(
+        symlink(path_of(scene, "elsewhere/file"), path_of(scene, FOLDER ".file_2.png.new")), 0);
+    assert_int_equal(deliver(scene, "sub_1.1", "file_2"), ERR_OK);
+    assert_int_equal(rmdir(path_of(scene, "elsewhere")), 0);
+}
+
 /* --- sweeping --- */
 
 static void make_old(struct scene *scene, const char *name)
@@ -362,6 +384,7 @@ int main(void)
         blob_test(a_part_opens_with_what_it_has),
         blob_test(a_name_that_is_no_file_name_is_a_broken_invariant),
         blob_test(a_link_in_the_folder_is_not_followed),
+        blob_test(a_link_in_the_delivered_folder_is_not_followed),
         blob_test(the_hash_is_of_the_bytes_on_disk),
         blob_test(a_delivery_is_a_copy_and_a_line),
         blob_test(what_was_delivered_is_left_alone),

@@ -257,6 +257,21 @@ static void directories_are_made_with_their_parents_for_the_owner_only(void **st
         assert_int_equal(rmdir(path_in(scratch, made[i])), 0);
 }
 
+static void directory_is_empty_until_it_holds_anything(void **state)
+{
+    struct scratch *scratch = *state;
+    assert_makes(path_in(scratch, "new"));
+    assert_true(disk_is_empty(path_in(scratch, "new")));
+    assert_false(disk_is_empty(path_in(scratch, "absent")));
+    close(open(path_in(scratch, "new/.hidden"), O_RDWR | O_CREAT, 0600));
+    assert_false(disk_is_empty(path_in(scratch, "new")));
+    assert_int_equal(unlink(path_in(scratch, "new/.hidden")), 0);
+    assert_makes(path_in(scratch, "new/inner"));
+    assert_false(disk_is_empty(path_in(scratch, "new")));
+    assert_int_equal(rmdir(path_in(scratch, "new/inner")), 0);
+    assert_int_equal(rmdir(path_in(scratch, "new")), 0);
+}
+
 static void file_in_the_way_of_a_directory_is_an_error(void **state)
 {
     struct scratch *scratch = *state;
@@ -302,6 +317,7 @@ int main(void)
         scratch_test(fd_close_closes_once_and_only_what_is_open),
         cmocka_unit_test(full_disk_has_a_name_of_its_own),
         scratch_test(directories_are_made_with_their_parents_for_the_owner_only),
+        scratch_test(directory_is_empty_until_it_holds_anything),
         scratch_test(file_in_the_way_of_a_directory_is_an_error),
         scratch_test(directory_that_cannot_be_looked_at_says_why),
         scratch_test(parent_is_synced_wherever_it_is),

@@ -197,6 +197,18 @@ static void refusal_in_mid_body_reaches_the_client_at_once(void **state)
     assert_true(probe.last.is_complete);
 }
 
+static void refusal_reaches_a_client_that_sends_all_before_it_reads(void **state)
+{
+    (void)state;
+    client_open(&client, &probe);
+    client_send(&client, "POST /refuse HTTP/1.1\r\n" HOST "Content-Length: 33554432\r\n\r\n");
+    assert_true(send_filler(33554432));
+    client_read(&client, &response);
+    assert_int_equal(response.status, 404);
+    client_expect_end(&client);
+    client_close(&client);
+}
+
 static void refusal_in_mid_body_stops_a_client_that_never_reads(void **state)
 {
     (void)state;
@@ -422,6 +434,7 @@ int main(void)
         T(early_refusal_of_a_huge_body_does_not_wait_for_it),
         T(early_refusal_of_a_request_without_body_keeps_the_connection),
         T(refusal_in_mid_body_reaches_the_client_at_once),
+        T(refusal_reaches_a_client_that_sends_all_before_it_reads),
         T(refusal_in_mid_body_stops_a_client_that_never_reads),
         T(refusal_in_mid_body_keeps_the_connection_when_little_is_left),
         T(body_at_its_limit_is_taken),
