@@ -44,17 +44,20 @@ static void log_closed(const char *data_dir)
     log_end(&line);
 }
 
-/* What is in it is private. A directory that holds other things may be open for a reason: / or /tmp
- * must not be closed by a mistyped flag. */
+/* What is made in it is closed by itself; whoever may write into the directory could replace it.
+ * One that holds other things may be open for a reason: / or /tmp must not be closed by a mistyped
+ * flag. */
 static enum err close_to_others(struct store *store, const char *data_dir, struct error *error)
 {
     struct stat info;
     if (stat(data_dir, &info) != 0) return disk_fail(error, "look at", data_dir);
     if ((info.st_mode & 077) == 0) return ERR_OK;
     bool is_ours = access(path_in(store, "server.key").data, F_OK) == 0;
-    if (!is_ours && !disk_is_empty(data_dir))
+    if (!is_ours && !disk_is_empty(data_dir)) {
+        if ((info.st_mode & 022) == 0) return ERR_OK;
         return FAIL(error, ERR_UNAVAILABLE, "data_dir_permissions",
-                    "%s is open to others and holds other files: chmod 700 it", data_dir);
+                    "others may write into %s, which holds other files: chmod 700 it", data_dir);
+    }
     if (chmod(data_dir, 0700) != 0) return disk_fail(error, "chmod", data_dir);
     log_closed(data_dir);
     return ERR_OK;

@@ -16,7 +16,7 @@ struct store {
 
 /* Open the data directory: made when absent; as its owner (root becomes him) or not at all; store
  * migrated, server key read, clock set. Open to others, it is closed to them (mode 0700) when it is
- * empty or ours, else refused. config is copied. store_close ends it.
+ * empty or ours, else refused if they may write. config is copied. store_close ends it.
  * ERR_UNAVAILABLE "data_dir" | "data_dir_permissions", or what disk_make_directories,
  * keyring_open, db_open and db_migrate answer; nothing is left open then. */
 MUST_USE enum err store_open(struct store *store, const struct config *config, struct error *error);

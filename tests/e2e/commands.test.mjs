@@ -465,16 +465,27 @@ describe("what lies in the data directory", () => {
     }
   });
 
-  it("is not taken over from somebody else's files", async () => {
+  it("that holds other files is refused while others may write into it, and never closed", async () => {
+    const dataDir = newPath();
+    mkdirSync(dataDir);
+    writeFileSync(join(dataDir, "thesis.txt"), "mine");
+    for (const mode of [0o777, 0o775, 0o702]) {
+      chmodSync(dataDir, mode);
+      assertRefusedCommand(await run(["migrate", "--data-dir", dataDir]), /others may write.*chmod 700.*data_dir_permissions/);
+      assert.equal(modeOf(dataDir), mode.toString(8));
+      assert.deepEqual(readdirSync(dataDir), ["thesis.txt"]);
+    }
+  });
+
+  it("that holds other files and is open to readers serves, with nothing of ours for them", async () => {
     const dataDir = newPath();
     mkdirSync(dataDir);
     chmodSync(dataDir, 0o755);
     writeFileSync(join(dataDir, "thesis.txt"), "mine");
-    assertRefusedCommand(await run(["migrate", "--data-dir", dataDir]), /open to others.*chmod 700.*data_dir_permissions/);
-    assert.equal(modeOf(dataDir), "755");
-    assert.deepEqual(readdirSync(dataDir), ["thesis.txt"]);
-    chmodSync(dataDir, 0o700);
     assert.equal((await run(["migrate", "--data-dir", dataDir])).code, 0);
+    const ours = readdirSync(dataDir).filter((name) => name !== "thesis.txt");
+    assert.ok(ours.length >= 2, `${ours}`);
+    for (const name of ours) assert.match(modeOf(join(dataDir, name)), /^[67]00$/, name);
   });
 
   it("holds one key line, of 32 bytes, another in each directory", async () => {
