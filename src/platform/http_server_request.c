@@ -89,7 +89,7 @@ static bool read_block(struct MHD_Connection *mhd, const char *first, const char
 /* RFC 9112 §6: one framing, understood by everyone; anything else ends in 400. */
 static int read_framing(const struct block *block, bool is_http_1_1, int64_t *ret_declared)
 {
-    if (block->hosts_count > 1) return 400;
+    if (block->hosts_count > 1 || (is_http_1_1 && block->hosts_count == 0)) return 400;
     if (block->lengths_count + block->encodings_count > 1) return 400;
     *ret_declared = 0;
     if (block->encodings_count == 1) {

@@ -87,21 +87,43 @@ static void headers_up_to_the_limit_are_taken(void **state)
     assert_int_equal(response.status, 200);
 }
 
-/* Sends the bytes and expects a refusal, the end of the connection, and that the application saw
- * nothing of it. With NUL bytes, so by length. */
+static void expect_status_of_refusal(const char *request)
+{
+    if (response.status < 400 || response.status >= 600)
+        fail_msg("%d for %.200s", response.status, request);
+}
+
+/* Sends the bytes and expects one refusal at most, the end of the connection, and that the
+ * application saw nothing of it. With NUL bytes, so by length. */
 static void expect_refusal(const char *request, size_t len)
 {
     int begun_before = probe.begun_count;
     client_open(&client, &probe);
     client_try_send(&client, request, len);
     if (client_try_read(&client, false, &response)) {
-        if (response.status < 400 || response.status >= 600)
-            fail_msg("%d for %.200s", response.status, request);
-        while (client_fill(&client))
-            client.len = 0;
+        expect_status_of_refusal(request);
+        client_expect_end(&client);
     }
     client_close(&client);
     if (probe.begun_count != begun_before) fail_msg("taken: %.200s", request);
+}
+
+/* The library answers a length that is no number itself, and version 0.9.75 writes the head of that
+ * reply twice. The connection ends all the same. */
+static void expect_no_length(const char *length)
+{
+    char request[256];
+    int  begun_before = probe.begun_count;
+    snprintf(request, sizeof(request),
+             "POST /echo HTTP/1.1\r\n" HOST "Content-Length: %s\r\n\r\nabc", length);
+    client_open(&client, &probe);
+    client_send(&client, request);
+    client_read(&client, &response);
+    expect_status_of_refusal(request);
+    while (client_fill(&client))
+        client.len = 0;
+    client_close(&client);
+    if (probe.begun_count != begun_before) fail_msg("taken: %s", request);
 }
 
 /* What a confused server would take for a second request. */
@@ -188,17 +210,20 @@ static void two_framings_are_refused(void **state)
     REFUSED("POST /echo HTTP/1.1\r\n" HOST
             "Content-Length: 0\r\nContent-Length: 44\r\n\r\n" SMUGGLED);
     REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3, 3\r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: +3\r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: -3\r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 0x3\r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: \r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999\r\n\r\nabc");
     REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551615\r\n\r\nabc");
     REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length : 44\r\n\r\n" SMUGGLED);
     REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length\t: 44\r\n\r\n" SMUGGLED);
     REFUSED("POST /echo HTTP/1.1\r\n" HOST "\x0b"
             "Content-Length: 44\r\n\r\n" SMUGGLED);
+}
+
+static void lengths_that_are_no_number_are_refused(void **state)
+{
+    (void)state;
+    static const char *const lengths[] = { "",    "+3",  "-3",   "-0",
+                                           "0x3", "3 3", "3, 3", "99999999999999999999" };
+    for (size_t i = 0; i < COUNT_OF(lengths); i++)
+        expect_no_length(lengths[i]);
 }
 
 static void unknown_transfer_codings_are_refused(void **state)
@@ -332,6 +357,7 @@ int main(void)
         T(garbage_request_lines_are_refused),
         T(nul_in_the_request_is_refused),
         T(two_framings_are_refused),
+        T(lengths_that_are_no_number_are_refused),
         T(unknown_transfer_codings_are_refused),
         T(line_ends_other_than_cr_lf_are_refused),
         T(folded_and_nameless_headers_are_refused),
