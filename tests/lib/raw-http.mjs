@@ -48,7 +48,7 @@ function fieldsAt(text, from, limit) {
 const valuesOf = (fields, name) => fields.filter(([one]) => one === name).map(([, value]) => value);
 
 function isTarget(method, target) {
-  return target.startsWith("/") || /^https?:\/\//.test(target) || (target === "*" && method === "OPTIONS");
+  return target.startsWith("/") || /^https?:\/\/[^/?]*(\/|$)/.test(target) || (target === "*" && method === "OPTIONS");
 }
 
 /* Where the chunks from an offset end. A trailer, an extension or a line end that only some readers
