@@ -8,8 +8,8 @@
  * the name, prefers Transfer-Encoding when Content-Length is there too, and does without a Host.
  * Behind a proxy each of these can hide a second request. It parses in place, though, and
  * terminates what it found with NULs, so that the pieces of a well-formed block lie at exact
- * distances from each other: name, value, CR LF, next name. A block whose pieces do not is refused.
- */
+ * distances from each other: name, value, CR LF, next name. A block whose pieces do not is
+ * refused. (Only a NUL LF looks like a CR LF then, and goes for one.) */
 struct block {
     const char *expected; /* where the next name must begin */
     bool        is_malformed;

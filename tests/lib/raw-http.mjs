@@ -31,10 +31,17 @@ function lineAt(text, at, limit) {
   return { line, next: end + 2 };
 }
 
+/* libmicrohttpd 0.9.75 cannot tell NUL LF from CR LF behind the request line. */
+function fieldLineAt(text, at, limit) {
+  const end = text.indexOf("\0\n", at);
+  const line = text.slice(at, Math.max(end, at));
+  return end >= 0 && !/[\r\n\0]/.test(line) && line.length <= limit ? { line, next: end + 2 } : lineAt(text, at, limit);
+}
+
 function fieldsAt(text, from, limit) {
   const fields = [];
   for (let at = from; ; ) {
-    const { line, next } = lineAt(text, at, limit);
+    const { line, next } = fieldLineAt(text, at, limit);
     if (line === "") return { fields, next };
     const colon = line.indexOf(":");
     const name = line.slice(0, Math.max(colon, 0));
@@ -118,7 +125,7 @@ function wholeRequestAt(text, from) {
 /* Empty lines before a request are nothing (RFC 9112 §2.2); a bare CR there is taken by some. */
 function requestsStart(text, from) {
   let at = from;
-  while (text.startsWith("\r\n", at) || text[at] === "\n") at += text[at] === "\n" ? 1 : 2;
+  for (let empty; (empty = /^(?:[\r\0]?\n)/.exec(text.slice(at, at + 2))); ) at += empty[0].length;
   if (text[at] === "\r") throw new Stop(at + 1 === text.length ? "incomplete" : "disputed");
   return at;
 }

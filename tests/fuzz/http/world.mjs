@@ -14,10 +14,12 @@ const PREFIX = Object.freeze(
 );
 
 /* Operations as often as they are worth it. */
-const CHOICES = operations.flatMap((one) => {
-  const isRare = HASHED.has(one.operationId) || one.operationId === "advanceTestClock";
-  return Array(isRare ? 1 : one.operationId === "acceptJob" ? 24 : 12).fill(one);
-});
+function weightOf({ operationId }) {
+  if (HASHED.has(operationId) || operationId === "advanceTestClock") return 1;
+  return ["acceptJob", "downloadFile"].includes(operationId) ? 36 : 12;
+}
+
+const CHOICES = operations.flatMap((one) => Array(weightOf(one)).fill(one));
 
 export class World {
   constructor({ key, token, spareToken, spareKeyId }) {
