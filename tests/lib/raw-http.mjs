@@ -20,8 +20,10 @@ class Stop extends Error {
 
 /* The line at an offset, without its CR LF. Stops where there is none yet, or another line end. */
 function lineAt(text, at, limit) {
-  const end = text.indexOf("\r\n", at);
-  const line = text.slice(at, end < 0 ? text.length : end);
+  const reach = text.slice(at, at + limit + 2);
+  const length = reach.indexOf("\r\n");
+  const end = length < 0 ? -1 : at + length;
+  const line = length < 0 ? reach : reach.slice(0, length);
   if (line.length > limit) throw new Stop("malformed");
   if (end < 0) {
     if (/[\n\0]|\r[^]/.test(line)) throw new Stop("malformed");
@@ -33,9 +35,8 @@ function lineAt(text, at, limit) {
 
 /* libmicrohttpd 0.9.75 cannot tell NUL LF from CR LF behind the request line. */
 function fieldLineAt(text, at, limit) {
-  const end = text.indexOf("\0\n", at);
-  const line = text.slice(at, Math.max(end, at));
-  return end >= 0 && !/[\r\n\0]/.test(line) && line.length <= limit ? { line, next: end + 2 } : lineAt(text, at, limit);
+  const found = /^([^\r\n\0]*)\0\n/.exec(text.slice(at, at + limit));
+  return found ? { line: found[1], next: at + found[0].length } : lineAt(text, at, limit);
 }
 
 function fieldsAt(text, from, limit) {

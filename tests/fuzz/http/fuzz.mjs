@@ -24,7 +24,7 @@ const SETTINGS = Object.freeze({
   "auth-failures-per-minute": 0,
   "worker-reservations-max": 10_000,
   "worker-submissions-per-day": 0,
-  "idle-timeout": "5s",
+  "idle-timeout": "20s",
 });
 
 /* Requests written by hand, one file each: name → text with {{placeholders}}. */
