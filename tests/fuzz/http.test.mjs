@@ -2,7 +2,7 @@
  * judge can say no. tests/fuzz/http_fuzz.mjs runs it for longer. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Random } from "../fault/random.mjs";
+import { Random } from "../lib/random.mjs";
 import { readRequests } from "../lib/raw-http.mjs";
 import { Target, fuzz, seeds } from "./http/fuzz.mjs";
 import { judge } from "./http/judge.mjs";

@@ -1,7 +1,7 @@
 /* Runs the HTTP fuzzer for some time: FIRSTHAND_BIN=… node tests/fuzz/http_fuzz.mjs [SECONDS]. HTTP_FUZZ_SEED
  * repeats a run, HTTP_FUZZ_CASE begins at one of its cases. Prints what it did; exits 1 at the first
  * fault, with the bytes that brought it up. */
-import { seedOf } from "../fault/random.mjs";
+import { seedOf } from "../lib/random.mjs";
 import { Target, fuzz } from "./http/fuzz.mjs";
 
 const seconds = Number(process.argv[2] ?? 60);

@@ -2,7 +2,7 @@
  * chances in every run; only the ids in it are the server's own. */
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
-import { Random } from "../../fault/random.mjs";
+import { Random } from "../../lib/random.mjs";
 import { REPOSITORY } from "../../lib/contract.mjs";
 import { until } from "../../lib/market.mjs";
 import { pngImage } from "../../lib/media.mjs";
