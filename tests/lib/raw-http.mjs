@@ -140,10 +140,10 @@ export function readRequests(bytes) {
   try {
     for (let at = requestsStart(text, 0); at < text.length; at = requestsStart(text, requests.at(-1).next))
       requests.push(wholeRequestAt(text, at));
-    return { requests, end: "clean" };
+    return { requests, end: "clean", bytes: bytes.length };
   } catch (e) {
     if (!(e instanceof Stop)) throw e;
-    return { requests, end: e.end };
+    return { requests, end: e.end, bytes: bytes.length };
   }
 }
 

@@ -22,6 +22,7 @@ class Exchange {
   constructor(port, bytes, model, random) {
     this.methods = model.requests.map(({ method }) => method);
     this.todo = pieces(bytes, random);
+    this.piecesCount = this.todo.length;
     this.received = [];
     this.isReset = false;
     this.socket = net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
@@ -39,7 +40,7 @@ class Exchange {
     if (wanted === 0 || repliesIn(this.received, this.methods, wanted) >= wanted) this.socket.end();
   }
 
-  /* → { received, isReset, isHung } */
+  /* → { received, piecesCount, isReset, isHung } */
   run() {
     return new Promise((done) => {
       let isHung = false;
@@ -56,7 +57,7 @@ class Exchange {
       this.socket.on("error", () => { this.isReset = true; });
       this.socket.on("close", () => {
         clearTimeout(timer);
-        done({ received: Buffer.concat(this.received), isReset: this.isReset, isHung });
+        done({ received: Buffer.concat(this.received), piecesCount: this.piecesCount, isReset: this.isReset, isHung });
       });
     });
   }
