@@ -51,8 +51,9 @@ export class World {
   }
 
   #id(random, name) {
-    const ids = this.known.get(PREFIX[name]) ?? [];
-    return ids.length > 0 && random.chance(0.93) ? random.of(ids) : NOBODY[name];
+    const ids = this.known.get(PREFIX[name]) ?? [NOBODY[name]];
+    const [isKnown, id] = [random.chance(0.93), random.of(ids)]; /* as many draws whatever is known */
+    return isKnown ? id : NOBODY[name];
   }
 
   #ids(random) {
