@@ -291,8 +291,7 @@ enum MHD_Result http_exchange_access(void *server, struct MHD_Connection *mhd, c
     struct http_exchange_private *x = &c->exchange_private;
     if (x->step == HTTP_STEP_LINE) return take_headers(c, method, version, data_size);
     if (x->step == HTTP_STEP_REQUEST) return deliver(c, data_size); /* resumed */
-    /* A piece of nothing: after a 100 to a request without a body, when the next is there already.
-     */
+    /* A piece of nothing: comes after a 100 to a request without a body, before its end. */
     if (data != NULL && *data_size == 0) return MHD_YES;
 
     bool is_piece = *data_size > 0;
