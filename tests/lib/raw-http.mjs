@@ -7,6 +7,8 @@ export const HEAD_BYTES_MAX = 16 << 10;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xff]+) HTTP\/1\.(\d)$/;
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/* libmicrohttpd 0.9.75 writes NULs where it found line ends, and cannot tell one that was there. */
+const NUL_AT_LINE_END = /\0\n|\n\0/;
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,16})$/;
 
 /* --- requests ------------------------------------------------------------------------------- */
@@ -24,25 +26,17 @@ function lineAt(text, at, limit) {
   const length = reach.indexOf("\r\n");
   const end = length < 0 ? -1 : at + length;
   const line = length < 0 ? reach : reach.slice(0, length);
-  if (line.length > limit) throw new Stop("malformed");
-  if (end < 0) {
-    if (/[\n\0]|\r[^]/.test(line)) throw new Stop("malformed");
-    throw new Stop("incomplete");
-  }
-  if (/[\r\n\0]/.test(line)) throw new Stop("malformed");
+  const broken = NUL_AT_LINE_END.test(line) ? "hidden" : "malformed";
+  if (line.length > limit) throw new Stop(broken);
+  if (end < 0) throw new Stop(/[\n\0]|\r[^]/.test(line) ? broken : "incomplete");
+  if (/[\r\n\0]/.test(line)) throw new Stop(broken);
   return { line, next: end + 2 };
-}
-
-/* libmicrohttpd 0.9.75 cannot tell NUL LF from CR LF behind the request line. */
-function fieldLineAt(text, at, limit) {
-  const found = /^([^\r\n\0]*)\0\n/.exec(text.slice(at, at + limit));
-  return found ? { line: found[1], next: at + found[0].length } : lineAt(text, at, limit);
 }
 
 function fieldsAt(text, from, limit) {
   const fields = [];
   for (let at = from; ; ) {
-    const { line, next } = fieldLineAt(text, at, limit);
+    const { line, next } = lineAt(text, at, limit);
     if (line === "") return { fields, next };
     const colon = line.indexOf(":");
     const name = line.slice(0, Math.max(colon, 0));
@@ -82,7 +76,7 @@ function disputed(read) {
   try {
     return read();
   } catch (e) {
-    if (e instanceof Stop && e.end === "malformed") throw new Stop("disputed");
+    if (e instanceof Stop && e.end !== "incomplete") throw new Stop("disputed");
     throw e;
   }
 }
@@ -126,14 +120,15 @@ function wholeRequestAt(text, from) {
 /* Empty lines before a request are nothing (RFC 9112 §2.2); a bare CR there is taken by some. */
 function requestsStart(text, from) {
   let at = from;
-  for (let empty; (empty = /^(?:[\r\0]?\n)/.exec(text.slice(at, at + 2))); ) at += empty[0].length;
+  for (let empty; (empty = /^\r?\n/.exec(text.slice(at, at + 2))); ) at += empty[0].length;
   if (text[at] === "\r") throw new Stop(at + 1 === text.length ? "incomplete" : "disputed");
   return at;
 }
 
 /* What bytes say: { requests, end }. A request is { method, target, minor, fields, mayClose }. end, of
  * what follows the whole ones, is "clean", "incomplete", "malformed" (must be refused, and nothing
- * after it be heard) or "disputed" (readers differ; nothing after it be heard). */
+ * after it be heard), "disputed" (readers differ; nothing after it be heard) or "hidden" (nothing is
+ * known of what the server makes of it). */
 export function readRequests(bytes) {
   const text = bytes.toString("latin1");
   const requests = [];
