@@ -4,7 +4,7 @@
 #   make run      build, start the server with sample data; FILES="a.jpg b.mp4" to use your own
 #   make test     everything CI runs
 #   make lint     the house checks alone        make fmt      format the C sources
-#   make fuzz     each fuzz target for FUZZ_SECONDS
+#   make fuzz     each fuzz target for FUZZ_SECONDS      make fuzz-http   the HTTP fuzzer, as long
 #   make bench    the benchmarks                make clean    remove build/
 
 FILES ?=
@@ -20,7 +20,7 @@ NPM_DONE := $(NPM_LOCKS:package-lock.json=node_modules/.package-lock.json)
 
 FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 
-.PHONY: build run demo test lint fmt fuzz bench clean test-deps
+.PHONY: build run demo test lint fmt fuzz fuzz-http bench clean test-deps
 
 build:
 	@tools/install-deps build
@@ -65,6 +65,11 @@ fuzz: test-deps
 	cmake --preset fuzz
 	cmake --build --preset fuzz --target $(FUZZ_TARGETS)
 	tools/fuzz $(FUZZ_SECONDS)
+
+fuzz-http: test-deps $(NPM_DONE)
+	cmake --preset dev
+	cmake --build --preset dev --target firsthand
+	FIRSTHAND_BIN=build/dev/firsthand node tests/fuzz/http_fuzz.mjs $(FUZZ_SECONDS)
 
 bench: build
 	@bench/run

@@ -1,19 +1,12 @@
 #include "api/admission.h"
 
+#include "api/request_header.h"
 #include "domain/api_key.h"
 #include "domain/worker.h"
 
 static struct str header_of(const void *context, const char *name)
 {
     return http_header(context, name);
-}
-
-static struct str bearer_of(const struct http_exchange *http)
-{
-    struct str value = http_header(http, "Authorization"), scheme;
-    if (!str_cut(&value, ' ', &scheme) || !str_eq_ignoring_case(scheme, STR("bearer")))
-        return STR_NONE;
-    return str_trim(value);
 }
 
 /* The peer, or, behind the trusted proxy, the last hop it names. */
@@ -44,7 +37,7 @@ static enum err authenticate(struct exchange *exchange)
 {
     enum contract_security security = exchange->request.operation->security;
     if (security == SECURITY_NONE) return ERR_OK;
-    struct str bearer = bearer_of(exchange->http);
+    struct str bearer = bearer_parse(http_header(exchange->http, "Authorization"));
     enum err   e;
     if (bearer.data == NULL)
         e = FAIL(&exchange->call.error, ERR_UNAUTHENTICATED, "credentials_missing",

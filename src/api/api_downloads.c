@@ -1,18 +1,7 @@
 #include "api/api.h"
 #include "api/byte_range.h"
 #include "api/render.h"
-
-/* One of the tags in If-None-Match, or "*"; weak comparison, as for GET. */
-static bool matches_etag(struct str header, struct str etag)
-{
-    struct str one;
-    while (str_cut(&header, ',', &one)) {
-        one = str_trim(one);
-        if (str_starts_with(one, STR("W/"))) one = str_skip(one, 2);
-        if (str_eq(one, etag) || str_eq(one, STR("*"))) return true;
-    }
-    return false;
-}
+#include "api/request_header.h"
 
 static void file_headers(struct call *call, struct reply *reply, const struct delivered_file *file,
                          struct str etag)
@@ -55,7 +44,7 @@ static enum err send_file(struct call *call, const struct request *request, stru
 {
     struct str etag = str_format(call->arena, "\"%.*s\"", STR_ARG(file->sha256));
     file_headers(call, reply, file, etag);
-    if (matches_etag(request_text(request, "If-None-Match"), etag)) {
+    if (etag_is_listed(request_text(request, "If-None-Match"), etag)) {
         reply->status = 304;
         return ERR_OK;
     }

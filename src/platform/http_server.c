@@ -125,7 +125,6 @@ static struct MHD_Daemon *library_start(struct http_server               *server
         { MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address_max, NULL },
         { MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_CONNECTION_BYTES, NULL },
         { MHD_OPTION_CONNECTION_TIMEOUT, idle_s, NULL },
-        { MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL },
         { MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape_nothing, NULL },
         { MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)http_exchange_line, server },
         { MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)http_connection_notice, server },

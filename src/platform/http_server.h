@@ -17,7 +17,8 @@
  *
  * A request that two parsers could read differently never reaches the application: it is answered
  * 400 (431 when its headers exceed HTTP_HEADERS_BYTES_MAX, 501 for an unknown transfer coding) and
- * the connection is closed. */
+ * the connection is closed. A chunked request is the last of its connection: nothing that comes
+ * after it is read as another. */
 #ifndef FIRSTHAND_PLATFORM_HTTP_SERVER_H
 #define FIRSTHAND_PLATFORM_HTTP_SERVER_H
 

@@ -89,6 +89,14 @@ static enum MHD_Result queue(struct http_connection *connection, int status,
     return MHD_YES;
 }
 
+/* The library takes a bare LF for a chunk's line end, and trailers as they come: where such a body
+ * ends, others may see otherwise. So nothing is heard after it. */
+static bool is_last(const struct http_connection *connection)
+{
+    return connection->exchange.body_bytes_declared < 0 ||
+           atomic_load(&connection->server->is_draining);
+}
+
 enum MHD_Result http_reply_queue(struct http_connection *connection)
 {
     struct http_exchange_private *x = &connection->exchange_private;
@@ -98,8 +106,7 @@ enum MHD_Result http_reply_queue(struct http_connection *connection)
     if (response == NULL) return MHD_NO;
     for (const struct http_reply_line *line = x->reply_lines; line; line = line->next)
         CHECK(MHD_add_response_header(response, line->name, line->value) == MHD_YES);
-    if (atomic_load(&connection->server->is_draining))
-        MHD_add_response_header(response, "Connection", "close");
+    if (is_last(connection)) MHD_add_response_header(response, "Connection", "close");
     x->step = HTTP_STEP_REPLIED;
     return queue(connection, x->status, response);
 }

@@ -5,10 +5,11 @@
 
 /* The library is lenient where two parsers may disagree on where a request ends: it takes a bare
  * CR or LF as a line's end, joins folded lines, stops at a NUL, keeps a space before the colon in
- * the name, and prefers Transfer-Encoding when Content-Length is there too. Behind a proxy each of
- * these can hide a second request. It parses in place, though, and terminates what it found with
- * NULs, so that the pieces of a well-formed block lie at exact distances from each other: name,
- * value, CR LF, next name. A block whose pieces do not is refused. */
+ * the name, prefers Transfer-Encoding when Content-Length is there too, and does without a Host.
+ * Behind a proxy each of these can hide a second request. It parses in place, though, and
+ * terminates what it found with NULs, so that the pieces of a well-formed block lie at exact
+ * distances from each other: name, value, CR LF, next name. A block whose pieces do not is
+ * refused. (Only a NUL LF looks like a CR LF then, and goes for one.) */
 struct block {
     const char *expected; /* where the next name must begin */
     bool        is_malformed;
@@ -89,7 +90,7 @@ static bool read_block(struct MHD_Connection *mhd, const char *first, const char
 /* RFC 9112 §6: one framing, understood by everyone; anything else ends in 400. */
 static int read_framing(const struct block *block, bool is_http_1_1, int64_t *ret_declared)
 {
-    if (block->hosts_count > 1) return 400;
+    if (block->hosts_count > 1 || (is_http_1_1 && block->hosts_count == 0)) return 400;
     if (block->lengths_count + block->encodings_count > 1) return 400;
     *ret_declared = 0;
     if (block->encodings_count == 1) {
@@ -122,13 +123,13 @@ static struct str without_authority(struct str target)
 
 static bool read_target(struct http_exchange *exchange)
 {
+    for (size_t i = 0; i < exchange->path.len; i++) {
+        unsigned char c = (unsigned char)exchange->path.data[i];
+        if (c <= 0x20 || c == 0x7f) return false;
+    }
     struct str target = without_authority(exchange->path);
     bool       is_asterisk = str_eq(target, STR("*")) && str_eq(exchange->method, STR("OPTIONS"));
     if (!is_asterisk && !str_starts_with(target, STR("/"))) return false;
-    for (size_t i = 0; i < target.len; i++) {
-        unsigned char c = (unsigned char)target.data[i];
-        if (c <= 0x20 || c == 0x7f) return false;
-    }
     exchange->query = target;
     return str_cut(&exchange->query, '?', &exchange->path);
 }

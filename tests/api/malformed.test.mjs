@@ -273,6 +273,14 @@ describe("the size of a body", () => {
       });
   }
 
+  it("may not exceed 1 MiB where no body is asked for, of any operation", async () => {
+    const raw = Buffer.alloc((1 << 20) + 1, " ");
+    for (const one of operations.filter((other) => other["x-access"] === "read")) {
+      const reply = await send(one, { raw });
+      assert.equal(reply.status, 413, `${one.operationId}: ${reply.text}`);
+    }
+  });
+
   it("may be the limit exactly", async () => {
     for (const headers of [{}, { "content-length": null, "transfer-encoding": "chunked" }]) {
       const reply = await send(operation("createJob"), { raw: padded(JOB, 1 << 20), headers });

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { deflateSync } from "node:zlib";
+import { box, jpegClaiming, pngOf, riff, stretched, withChunks, zeros } from "../lib/hostile.mjs";
 import { inParallel, openMarket, until } from "../lib/market.mjs";
 import { pngFile } from "../lib/media.mjs";
 import { sample } from "../lib/samples.mjs";
@@ -51,6 +52,13 @@ function patched(bytes, atom, offset, value) {
   const copy = Buffer.from(bytes);
   copy.writeUInt32BE(value >>> 0, at + 4 + offset);
   return copy;
+}
+
+/* So many boxes, each in another. */
+function nested(depth) {
+  let bytes = box("free", Buffer.alloc(0));
+  for (let i = 0; i < depth; i++) bytes = box(i % 2 ? "moov" : "trak", bytes);
+  return bytes;
 }
 
 const ftyp = (brand) => Buffer.concat([Buffer.from([0, 0, 0, 24]), Buffer.from(`ftyp${brand}\0\0\0\0isom${brand}`, "latin1")]);
@@ -112,9 +120,9 @@ describe("hostile media", { skip }, () => {
   after(() => market?.stop());
 
   /* Send one; null when its first bytes told already that it is of no accepted type. */
-  async function send({ name, bytes }, worker) {
+  async function send({ name, bytes, headers }, worker) {
     const reservation = await worker.accept(job.id);
-    const reply = await worker.putFile(reservation.id, bytes);
+    const reply = await worker.putFile(reservation.id, bytes, { headers });
     if (reply.status === 201) return { name, id: reply.json.id };
     assert.equal(reply.status, 415, `${name}: ${reply.text}`);
     assert.equal((await worker.delete(`/worker/v1/reservations/${reservation.id}`)).status, 204);
@@ -192,14 +200,60 @@ describe("hostile media", { skip }, () => {
     for (const [name, submission] of judged) assert.equal(submission.status, "rejected", `${name}: ${submission.ai_reasoning}`);
   });
 
+  /* Each of the eight with the next one behind it, and with what other programs would run. */
   it("files that are two things at once are what their head says", async () => {
-    const pairs = [["photo-2.jpg", "speech.mp3"], ["speech.wav", "photo.png"], ["photo.png", "clip.mov"], ["speech.mp3", "photo-8.jpg"]];
-    const judged = await judge(pairs.map(([head, tail]) => ({ name: `${head}+${tail}`, bytes: Buffer.concat([sample(head), sample(tail)]) })));
-    for (const [head, tail] of pairs) {
-      const type = SMALL.find(([name]) => name.split(".")[1] === head.split(".")[1])[1];
-      assert.equal(judged.get(`${head}+${tail}`).content_type, type);
-    }
+    const tails = [["zip", "PK\x05\x06".padEnd(22, "\0")], ["html", "<script>alert(1)</script>"], ["shell", "\n#!/bin/sh\nexit 1\n"]];
+    const files = SMALL.flatMap(([name, type], i) => {
+      const [nextName] = SMALL[(i + 3) % SMALL.length];
+      return [[nextName, sample(nextName)], ...tails].map(([tail, bytes]) => ({ name: `${name}+${tail}`, type, bytes: Buffer.concat([sample(name), Buffer.from(bytes)]) }));
+    });
+    const judged = await judge(files);
+    for (const { name, type } of files) assert.equal(judged.get(name).content_type, type, name);
     await judge([{ name: "polyglot.jpg", bytes: sample("polyglot.jpg") }]);
+  });
+
+  it("files that begin as something else are not taken for what is inside", async () => {
+    const heads = ["<!DOCTYPE html>", "%PDF-1.7\n", "PK\x03\x04", "#!/bin/sh\n", "GIF89a", "\0"];
+    const files = SMALL.map(([name], i) => ({ name, bytes: Buffer.concat([Buffer.from(heads[i % heads.length], "latin1"), sample(name)]) }));
+    assert.equal((await judge(files)).size, 0, "each is refused by its first bytes");
+  });
+
+  it("files with another's name and type are what they hold", async () => {
+    const files = SMALL.map(([name, type], i) => {
+      const [otherName, otherType] = SMALL[(i + 1) % SMALL.length];
+      const headers = { "content-type": otherType, "content-disposition": `attachment; filename="${otherName}"` };
+      return { name: `${name} as ${otherName}`, type, headers, otherName, bytes: Buffer.concat([sample(name), Buffer.from("renamed")]) };
+    });
+    const judged = await judge(files);
+    for (const { name, type, otherName } of files) {
+      const { content_type, original_filename } = judged.get(name);
+      assert.deepEqual([content_type, original_filename], [type, otherName], name);
+    }
+  });
+
+  it("small files that say they are huge, one of each format", async () => {
+    const mp4 = sample("faststart.mp4");
+    const mov = sample("clip.mov");
+    const vp8x = Buffer.from("VP8X\x0a\0\0\0\0\0\0\0\xff\x3f\0\xff\x3f\0", "latin1"); /* 16384 by 16384 */
+    const xing = Buffer.from(sample("speech.mp3"));
+    const frames = Math.max(xing.indexOf("Xing"), xing.indexOf("Info"));
+    assert.ok(frames > 0, "the MP3 has a head that counts its frames");
+    xing.writeUInt32BE(0x7fffffff, frames + 8);
+    const judged = await judge([
+      { name: "65500x65500 jpeg", bytes: jpegClaiming(sample("photo-8.jpg"), 65_500, 65_500) },
+      { name: "16384x16384 webp", bytes: riff("WEBP", Buffer.concat([vp8x, sample("lossy.webp").subarray(12)])) },
+      { name: "png text that unpacks to 1 GB", bytes: withChunks(pngOf({ width: 8, height: 8, depth: 8, colour: 0, data: deflateSync(Buffer.alloc(72)) }), [["zTXt", Buffer.concat([Buffer.from("a\0\0"), zeros(1 << 30)])]]) },
+      { name: "png profile that unpacks to 1 GB", bytes: withChunks(sample("palette.png"), [["iCCP", Buffer.concat([Buffer.from("a\0\0"), zeros(1 << 30)])]]) },
+      { name: "wav of 4 GB", bytes: stretched(sample("speech.wav"), 0xfffffff0) },
+      { name: "mp3 of years", bytes: xing },
+      { name: "m4a of years", bytes: patched(sample("speech.m4a"), "mdhd", 16, 0x7fffffff) },
+      { name: "mp4 of years", bytes: patched(mp4, "mdhd", 16, 0x7fffffff) },
+      { name: "mp4 65535x65535", bytes: patched(mp4, "avc1", 24, 0xffffffff) },
+      { name: "mov 65535x65535", bytes: patched(mov, "avc1", 24, 0xffffffff) },
+      { name: "mov of boxes in boxes", bytes: Buffer.concat([mov.subarray(0, 32), nested(4000)]) },
+    ]);
+    for (const name of ["65500x65500 jpeg", "16384x16384 webp"]) assert.equal(judged.get(name).status, "rejected", name);
+    await assertWorks("the huge ones");
   });
 
   it("a picture of 900 million pixels is refused by its size", async () => {

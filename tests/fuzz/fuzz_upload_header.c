@@ -20,6 +20,14 @@ static void check_name(struct str name)
     CHECK(!str_eq(name, STR(".")) && !str_eq(name, STR("..")));
 }
 
+/* Metadata that is taken goes back in a header as it came. */
+static void check_metadata(struct str value, struct str name)
+{
+    for (size_t i = 0; i < value.len; i++)
+        CHECK((unsigned char)value.data[i] >= 0x20 && value.data[i] != 0x7f);
+    check_name(name);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena           arena;
@@ -30,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, ARENA_BYTES);
     check_name(upload_disposition_filename(&arena, value));
     check_name(upload_filename(&arena, value));
-    if (upload_metadata_parse(&arena, value, &error, &name) == ERR_OK) check_name(name);
+    if (upload_metadata_parse(&arena, value, &error, &name) == ERR_OK) check_metadata(value, name);
     if (upload_checksum_parse(&arena, value, &error, &checksum) == ERR_OK)
         CHECK(checksum_bytes(checksum.kind) <= sizeof(checksum.digest));
     if (upload_bytes_parse(value, &bytes)) CHECK(bytes >= 0);

@@ -143,6 +143,11 @@ function makeJudge(isStrict) {
 
 const strictJudge = makeJudge(true);
 
+/* What is wrong with a value under a schema of the contract, undeclared properties included. */
+export function schemaFaults(schema, value) {
+  return strictJudge(schema, value);
+}
+
 /* --- replies --- */
 
 const TYPE_BY_STATUS = {

@@ -136,6 +136,21 @@ static void expected_body_is_waved_through(void **state)
     client_close(&client);
 }
 
+static void nothing_expected_is_no_reason_to_hang_up(void **state)
+{
+    (void)state;
+    client_open(&client, &probe);
+    client_send(&client, "GET /hello HTTP/1.1\r\n" HOST "Expect: 100-continue\r\n\r\n"
+                         "GET /later HTTP/1.1\r\n" HOST "Expect: 100-continue\r\n\r\n"
+                         "GET /echo HTTP/1.1\r\n" HOST "\r\n");
+    for (int answered = 0; answered < 3;) {
+        client_read(&client, &response);
+        answered += response.status == 200;
+        if (response.status != 200) assert_int_equal(response.status, 100);
+    }
+    client_close(&client);
+}
+
 static void early_refusal_reaches_a_client_that_sends_first(void **state)
 {
     (void)state;
@@ -277,9 +292,7 @@ static void chunked_body_over_its_limit_is_too_large(void **state)
     client_send(&client, "0\r\n\r\n");
     client_read(&client, &response);
     assert_int_equal(response.status, 413);
-    client_send(&client, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
-    client_read(&client, &response);
-    assert_int_equal(response.status, 200);
+    client_expect_end(&client);
     client_close(&client);
 }
 
@@ -429,6 +442,7 @@ int main(void)
         T(pipelined_requests_are_answered_in_order),
         T(suspended_exchanges_are_answered_by_another_thread),
         T(expected_body_is_waved_through),
+        T(nothing_expected_is_no_reason_to_hang_up),
         T(early_refusal_reaches_a_client_that_sends_first),
         T(early_refusal_needs_no_expected_body),
         T(early_refusal_of_a_huge_body_does_not_wait_for_it),

@@ -49,6 +49,25 @@ static void path_and_query_arrive_as_they_were_sent(void **state)
     }
 }
 
+static void query_of_any_shape_arrives_up_to_the_limit(void **state)
+{
+    (void)state;
+    static const char *const shapes[] = { "&", "a&", "a?", "=" };
+    static char              request[HTTP_HEADERS_BYTES_MAX + 1];
+    size_t                   query_len = sizeof(request) - 64;
+    for (size_t i = 0; i < COUNT_OF(shapes); i++) {
+        size_t len = (size_t)snprintf(request, sizeof(request), "GET /where?");
+        for (size_t at = 0; at < query_len; at++)
+            request[len + at] = shapes[i][at % strlen(shapes[i])];
+        snprintf(request + len + query_len, 32, " HTTP/1.1\r\n" HOST "\r\n");
+        ask(&probe, request, &response);
+        assert_int_equal(response.status, 200);
+        assert_int_equal(response.body.len, strlen("/where||query") + query_len);
+        assert_memory_equal(response.body_text, "/where|", 7);
+        assert_memory_equal(response.body_text + 7, request + len, 4000);
+    }
+}
+
 static void header_is_found_in_any_case_and_trimmed(void **state)
 {
     (void)state;
@@ -87,21 +106,43 @@ static void headers_up_to_the_limit_are_taken(void **state)
     assert_int_equal(response.status, 200);
 }
 
-/* Sends the bytes and expects a refusal, the end of the connection, and that the application saw
- * nothing of it. With NUL bytes, so by length. */
+static void expect_status_of_refusal(const char *request)
+{
+    if (response.status < 400 || response.status >= 600)
+        fail_msg("%d for %.200s", response.status, request);
+}
+
+/* Sends the bytes and expects one refusal at most, the end of the connection, and that the
+ * application saw nothing of it. With NUL bytes, so by length. */
 static void expect_refusal(const char *request, size_t len)
 {
     int begun_before = probe.begun_count;
     client_open(&client, &probe);
     client_try_send(&client, request, len);
     if (client_try_read(&client, false, &response)) {
-        if (response.status < 400 || response.status >= 600)
-            fail_msg("%d for %.200s", response.status, request);
-        while (client_fill(&client))
-            client.len = 0;
+        expect_status_of_refusal(request);
+        client_expect_end(&client);
     }
     client_close(&client);
     if (probe.begun_count != begun_before) fail_msg("taken: %.200s", request);
+}
+
+/* The library answers a length that is no number itself, and version 0.9.75 writes the head of that
+ * reply twice. The connection ends all the same. */
+static void expect_no_length(const char *length)
+{
+    char request[256];
+    int  begun_before = probe.begun_count;
+    snprintf(request, sizeof(request),
+             "POST /echo HTTP/1.1\r\n" HOST "Content-Length: %s\r\n\r\nabc", length);
+    client_open(&client, &probe);
+    client_send(&client, request);
+    client_read(&client, &response);
+    expect_status_of_refusal(request);
+    while (client_fill(&client))
+        client.len = 0;
+    client_close(&client);
+    if (probe.begun_count != begun_before) fail_msg("taken: %s", request);
 }
 
 /* What a confused server would take for a second request. */
@@ -164,6 +205,8 @@ static void garbage_request_lines_are_refused(void **state)
     REFUSED("G(T /hello HTTP/1.1\r\n" HOST "\r\n");
     REFUSED("GET /hello\tHTTP/1.1\r\n" HOST "\r\n");
     REFUSED("GET /\x01 HTTP/1.1\r\n" HOST "\r\n");
+    REFUSED("GET http://t\x01/hello HTTP/1.1\r\n" HOST "\r\n");
+    REFUSED("GET http://t\x7f HTTP/1.1\r\n" HOST "\r\n");
     REFUSED("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 }
 
@@ -188,17 +231,20 @@ static void two_framings_are_refused(void **state)
     REFUSED("POST /echo HTTP/1.1\r\n" HOST
             "Content-Length: 0\r\nContent-Length: 44\r\n\r\n" SMUGGLED);
     REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3, 3\r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: +3\r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: -3\r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 0x3\r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: \r\n\r\nabc");
-    REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999\r\n\r\nabc");
     REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551615\r\n\r\nabc");
     REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length : 44\r\n\r\n" SMUGGLED);
     REFUSED("POST /echo HTTP/1.1\r\n" HOST "Content-Length\t: 44\r\n\r\n" SMUGGLED);
     REFUSED("POST /echo HTTP/1.1\r\n" HOST "\x0b"
             "Content-Length: 44\r\n\r\n" SMUGGLED);
+}
+
+static void lengths_that_are_no_number_are_refused(void **state)
+{
+    (void)state;
+    static const char *const lengths[] = { "",    "+3",  "-3",   "-0",
+                                           "0x3", "3 3", "3, 3", "99999999999999999999" };
+    for (size_t i = 0; i < COUNT_OF(lengths); i++)
+        expect_no_length(lengths[i]);
 }
 
 static void unknown_transfer_codings_are_refused(void **state)
@@ -274,13 +320,35 @@ static void body_ends_where_the_next_request_begins(void **state)
     client_send(&client, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nGET "
                          "GET /hello HTTP/1.1\r\n" HOST "\r\n"
                          "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
-                         "4\r\nPOST\r\n0\r\n\r\n" SMUGGLED);
-    static const char *const expected[] = { "GET ", "hello", "POST", "hello" };
+                         "4\r\nPOST\r\n0\r\n\r\n");
+    static const char *const expected[] = { "GET ", "hello", "POST" };
     for (size_t i = 0; i < COUNT_OF(expected); i++) {
         client_read(&client, &response);
         assert_string_equal(response.body_text, expected[i]);
     }
     client_close(&client);
+}
+
+static void nothing_is_heard_after_chunks(void **state)
+{
+    (void)state;
+    static const char *const chunks[] = { "3\r\nabc\r\n0\r\n\r\n", "3\nabc\n0\n\n",
+                                          "3;x=y\r\nabc\r\n0\r\nX: y\r\n\r\n",
+                                          "3\r\nabc\r\n0\r\nX: y\n\n" };
+    for (size_t i = 0; i < COUNT_OF(chunks); i++) {
+        client_open(&client, &probe);
+        client_send(&client, "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n");
+        client_send(&client, chunks[i]);
+        client_try_send(&client, SMUGGLED, sizeof(SMUGGLED) - 1);
+        if (client_try_read(&client, false,
+                            &response)) { /* what we sent on may cost us the reply */
+            assert_non_null(strstr(response.head_text, "\r\nConnection: close\r\n"));
+            client_expect_end(&client);
+        }
+        client_close(&client);
+        probe_await(&probe, &probe.ended_count, (int)i + 1);
+    }
+    assert_int_equal(probe.begun_count, COUNT_OF(chunks));
 }
 
 static uint32_t chance(uint32_t *seed, uint32_t below)
@@ -322,6 +390,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(path_and_query_arrive_as_they_were_sent),
+        T(query_of_any_shape_arrives_up_to_the_limit),
         T(header_is_found_in_any_case_and_trimmed),
         T(empty_header_value_is_allowed),
         T(peer_address_is_known),
@@ -332,6 +401,7 @@ int main(void)
         T(garbage_request_lines_are_refused),
         T(nul_in_the_request_is_refused),
         T(two_framings_are_refused),
+        T(lengths_that_are_no_number_are_refused),
         T(unknown_transfer_codings_are_refused),
         T(line_ends_other_than_cr_lf_are_refused),
         T(folded_and_nameless_headers_are_refused),
@@ -340,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(mutated_requests_leave_the_server_whole, serve_impatiently,
                                         serve_end),
         T(body_ends_where_the_next_request_begins),
+        T(nothing_is_heard_after_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,15 @@
+/* The headers that any request may carry, read as what they mean. */
+#ifndef FIRSTHAND_API_REQUEST_HEADER_H
+#define FIRSTHAND_API_REQUEST_HEADER_H
+
+#include "base/str.h"
+
+/* The credentials of an Authorization header of the scheme Bearer (RFC 6750), without blanks at
+ * their ends; absent for another scheme or none. Borrowed from the value. */
+struct str bearer_parse(struct str authorization);
+
+/* Is the tag, with its quotes, one of those that If-None-Match lists? Weak comparison (RFC 9110
+ * §8.8.3.2); "*" lists every tag. */
+bool etag_is_listed(struct str if_none_match, struct str etag);
+
+#endif
