@@ -31,6 +31,7 @@ void *http_exchange_line(void *server, const char *uri, struct MHD_Connection *m
         .body = STR(""),
         .private = x,
     };
+    atomic_store_explicit(&c->body_bytes, 0, memory_order_relaxed);
     x->is_unwelcome = !http_connection_begin(c);
     return c;
 }
@@ -251,13 +252,12 @@ static enum MHD_Result take_headers(struct http_connection *c, const char *metho
                                     const char *version, size_t *data_size)
 {
     struct http_exchange_private *x = &c->exchange_private;
-    if (x->is_unwelcome) return MHD_NO;
+    if (x->is_unwelcome || !http_connection_admit(c)) return MHD_NO;
     int refusal = http_request_read(&c->exchange, method, version);
     if (refusal != 0) return http_reply_refusal(c, refusal);
 
     c->exchange.started_us = world_monotonic_us();
-    atomic_store_explicit(&c->body_bytes, 0, memory_order_relaxed);
-    http_connection_waits_for(c, HTTP_WAIT_BODY);
+    c->exchange.is_surplus = http_connection_has_no_room(c);
     x->has_begun = true;
     c->server->app.on_headers(c->server->app.context, &c->exchange);
 

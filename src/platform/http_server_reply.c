@@ -98,7 +98,7 @@ enum MHD_Result http_reply_queue(struct http_connection *connection)
     if (response == NULL) return MHD_NO;
     for (const struct http_reply_line *line = x->reply_lines; line; line = line->next)
         CHECK(MHD_add_response_header(response, line->name, line->value) == MHD_YES);
-    if (atomic_load(&connection->server->is_draining))
+    if (atomic_load(&connection->server->is_draining) || connection->exchange.is_surplus)
         MHD_add_response_header(response, "Connection", "close");
     x->step = HTTP_STEP_REPLIED;
     return queue(connection, x->status, response);

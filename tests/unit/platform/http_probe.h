@@ -62,8 +62,10 @@ static inline void probe_on_headers(void *context, struct http_exchange *exchang
     probe->begun_count++;
     pthread_cond_broadcast(&probe->changed);
     pthread_mutex_unlock(&probe->lock);
-    if (str_starts_with(exchange->path, STR("/refuse-type")) ||
-        str_eq(exchange->path, STR("/stream"))) {
+    if (exchange->is_surplus) {
+        http_reply(exchange, 503, STR("too many"));
+    } else if (str_starts_with(exchange->path, STR("/refuse-type")) ||
+               str_eq(exchange->path, STR("/stream"))) {
         exchange->app_state = NEW(exchange->arena, struct probe_stream, 1);
         http_body_stream(exchange);
     } else if (str_eq(exchange->path, STR("/refuse"))) {
