@@ -32,6 +32,11 @@ bool http_connection_admit(struct http_connection *connection)
     return atomic_compare_exchange_strong(&connection->waits_for, &expected, HTTP_WAIT_BODY);
 }
 
+bool http_wait_is_spare(enum http_wait what)
+{
+    return what == HTTP_WAIT_REQUEST || what == HTTP_WAIT_HEADERS || what == HTTP_WAIT_CLOSE;
+}
+
 struct http_waiting http_connection_waiting(const struct http_connection *connection)
 {
     int what = atomic_load_explicit(&connection->waits_for, memory_order_acquire);
@@ -98,13 +103,11 @@ static void stop_keeping(struct http_connection *connection)
 /* A request that arrives later finds the connection gone. */
 bool http_connection_retire(struct http_connection *connection)
 {
-    int expected = HTTP_WAIT_REQUEST;
-    if (unread(connection) > 0) return false;
-    bool is_gone =
-        atomic_compare_exchange_strong(&connection->waits_for, &expected, HTTP_WAIT_GONE);
-    if (!is_gone && expected == HTTP_WAIT_HEADERS)
-        is_gone = atomic_compare_exchange_strong(&connection->waits_for, &expected, HTTP_WAIT_GONE);
-    if (!is_gone) return false;
+    int waits_for = (int)http_connection_waiting(connection).what;
+    if (!http_wait_is_spare((enum http_wait)waits_for)) return false;
+    if (waits_for != HTTP_WAIT_CLOSE && unread(connection) > 0) return false;
+    if (!atomic_compare_exchange_strong(&connection->waits_for, &waits_for, HTTP_WAIT_GONE))
+        return false;
     stop_keeping(connection);
     http_connection_hang_up(connection);
     return true;

@@ -122,7 +122,8 @@ static enum MHD_Result answer(struct http_connection *c, size_t *data_size)
     return c->exchange_private.has_reply ? deliver(c, data_size) : ask_application(c, data_size);
 }
 
-/* The body is not wanted: drop what is left of it first if that is little, else answer now. */
+/* The body is not wanted: drop what is left of it first if that is little, else answer now. Who has
+ * no place is not waited for. */
 static enum MHD_Result refuse(struct http_connection *c, size_t *data_size)
 {
     struct http_exchange_private *x = &c->exchange_private;
@@ -131,7 +132,8 @@ static enum MHD_Result refuse(struct http_connection *c, size_t *data_size)
         x->place == HTTP_AT_HEADERS && left != 0 && http_request_expects_continue(&c->exchange);
     bool is_little =
         left >= 0 ? left <= HTTP_DRAIN_BYTES_MAX : x->body_bytes_dropped <= HTTP_DRAIN_BYTES_MAX;
-    if (is_waiting || !is_little) return answer(c, data_size);
+    bool is_surplus = c->exchange.is_surplus && left != 0;
+    if (is_waiting || !is_little || is_surplus) return answer(c, data_size);
     x->step = HTTP_STEP_DROP;
     *data_size = 0;
     return MHD_YES;

@@ -41,7 +41,7 @@ enum http_wait {
     HTTP_WAIT_SERVER, /* the application works on it: no deadline of ours */
     HTTP_WAIT_REPLY,  /* being sent: the library's idle timeout watches it */
     HTTP_WAIT_CLOSE,  /* replied in mid-body; the client has yet to notice */
-    HTTP_WAIT_GONE,   /* hung up while it waited for a request */
+    HTTP_WAIT_GONE,   /* we have hung up */
 };
 
 enum http_step {
@@ -168,9 +168,13 @@ struct http_waiting {
 };
 struct http_waiting http_connection_waiting(const struct http_connection *connection);
 
+/* Nobody loses an answer when a connection that waits for this ends. */
+MUST_USE bool http_wait_is_spare(enum http_wait what);
+
 /* Under the list's lock, all of these, so that the descriptor is still this connection's: hang up;
- * hang up unless a request is arriving (false: it is); tell the library of a client's end that it
- * has not noticed for patience_us; wait for ms, or until the list has changed. */
+ * hang up if nobody loses an answer by it (false: a request is arriving or under way); tell the
+ * library of a client's end that it has not noticed for patience_us; wait for ms, or until the list
+ * has changed. */
 void http_connection_hang_up(const struct http_connection *connection);
 bool http_connection_retire(struct http_connection *connection);
 void http_connection_nudge(const struct http_connection *connection, int64_t now_us,
@@ -185,7 +189,7 @@ void http_reaper_stop(struct http_server *server);
 /* Both under the list's lock. Is the client too late with what it owes, or too slow? */
 MUST_USE bool http_reaper_is_overdue(struct http_connection *connection, int64_t now_us);
 
-/* More connections than there may be: hang up on some that have waited longest for a request. */
+/* More connections than there may be: hang up on some that are spare, and have waited longest. */
 void http_reaper_make_room(struct http_server *server);
 
 /* --- exchange ----------------------------------------------------------------------------- */

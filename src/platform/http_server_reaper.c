@@ -48,12 +48,11 @@ bool http_reaper_is_overdue(struct http_connection *connection, int64_t now_us)
 
 /* --- room ---------------------------------------------------------------------------------- */
 
-/* How long it has waited for a request, or for the rest of one; -1 = it does not. */
+/* How long it has been spare; -1 = it is not. */
 static int64_t waited_us(const struct http_connection *connection, int64_t now_us)
 {
     struct http_waiting wait = http_connection_waiting(connection);
-    bool                is_spare = wait.what == HTTP_WAIT_REQUEST || wait.what == HTTP_WAIT_HEADERS;
-    return is_spare ? now_us - wait.since_us : -1;
+    return http_wait_is_spare(wait.what) ? now_us - wait.since_us : -1;
 }
 
 static int64_t longest_wait_us(const struct http_server *server, int64_t now_us)

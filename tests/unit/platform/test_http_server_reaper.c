@@ -239,6 +239,11 @@ static void newcomer_is_refused_while_all_are_busy(void **state)
         client_expect_end(&newcomer);
         client_close(&newcomer);
     }
+    /* Nor is its body waited for. */
+    client_open(&newcomer, &probe);
+    ask_on(&newcomer, "PUT /stream HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\na");
+    assert_int_equal(response.status, 503);
+    client_close(&newcomer);
     for (size_t i = 0; i < 4; i++) {
         ask_on(&busy[i], "abc");
         assert_int_equal(response.status, 200);
