@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { inParallel } from "./market.mjs";
 
 const CONNECTING_AT_ONCE = 100;
@@ -132,4 +133,16 @@ export function assertTurnedAway(reply, code) {
   assert.equal(reply?.status, 503, reply?.text);
   assert.equal(JSON.parse(reply.text).error.details[0].code, code);
   assert.match(reply.headers["retry-after"] ?? "", /^[1-9]\d*$/);
+}
+
+/* Ask on a new connection, and come back when the server says so, until it has room. → the line */
+export async function getIn(base, bytes) {
+  for (;;) {
+    const [line] = await openLines(base, 1);
+    const reply = await line.ask(bytes);
+    if (reply.status === 200) return line;
+    assertTurnedAway(reply, "connections_full");
+    line.close();
+    await pause(Number(reply.headers["retry-after"]) * 1000);
+  }
 }
