@@ -8,6 +8,9 @@ enum { REAP_MS_MIN = 20, REAP_MS_MAX = 1000, DEADLINE_LOOKS = 8 };
 /* A request that is on its way has come by then; hanging up earlier would hit good clients. */
 enum { ROOM_GRACE_US = 1000000 };
 
+/* A client that has its reply already needs no more than a few round trips to notice. */
+enum { LINGER_US_MAX = 5000000 };
+
 /* Room is made for so many newcomers at once, as finding it looks at every connection. */
 enum { ROOM_SHARE = 64 };
 
@@ -38,7 +41,8 @@ bool http_reaper_is_overdue(struct http_connection *connection, int64_t now_us)
     case HTTP_WAIT_REQUEST:
     case HTTP_WAIT_HEADERS: return now_us - wait.since_us > server->headers_us_max;
     case HTTP_WAIT_BODY: return is_too_slow(connection, wait.since_us, now_us);
-    case HTTP_WAIT_CLOSE: return now_us - wait.since_us > server->idle_us_max;
+    case HTTP_WAIT_CLOSE:
+        return now_us - wait.since_us > num_min(server->idle_us_max, LINGER_US_MAX);
     case HTTP_WAIT_SERVER:
     case HTTP_WAIT_REPLY:
     case HTTP_WAIT_GONE: return false;

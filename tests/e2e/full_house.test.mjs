@@ -31,7 +31,7 @@ describe("a server with all its connections taken", () => {
     const kept = busy.filter((line) => !line.isEnded);
     assert.ok(kept.length > PLACES / 2);
     for (const line of kept) assert.equal((await line.ask("         ")).status, 400, "whoever has a place is answered");
-    closeLines(kept);
+    closeLines(busy);
     (await getIn(base, HEALTH)).close();
     assert.equal((await market.buyer.get("/v1/jobs")).status, 200);
   });

@@ -44,6 +44,14 @@ static int serve_idle_200_ms(void **state)
     return serve_with(&options);
 }
 
+static int serve_idle_an_hour(void **state)
+{
+    (void)state;
+    struct http_server_options options = probe_options();
+    options.idle_ms_max = options.headers_ms_max = 3600000;
+    return serve_with(&options);
+}
+
 static int serve_4_connections(void **state)
 {
     (void)state;
@@ -142,6 +150,18 @@ static void reader_that_stops_reading_is_closed(void **state)
     while (probe.ended_count == 0 || probe.last.is_complete)
         pthread_cond_wait(&probe.changed, &probe.lock);
     pthread_mutex_unlock(&probe.lock);
+    client_close(&client);
+}
+
+/* It has its reply, and neither sends the rest nor hangs up. */
+static void client_that_does_not_notice_its_refusal_is_closed(void **state)
+{
+    (void)state;
+    client_open(&client, &probe);
+    client_send(&client, "POST /refuse HTTP/1.1\r\n" HOST "Content-Length: 9000000\r\n\r\na");
+    client_read(&client, &response);
+    assert_int_equal(response.status, 404);
+    probe_await(&probe, &probe.ended_count, 1);
     client_close(&client);
 }
 
@@ -280,6 +300,7 @@ int main(void)
         T(trickle_after_a_quick_beginning_is_closed, serve_body_1000_per_s),
         T(reader_that_stops_reading_is_closed, serve_idle_200_ms),
         T(silent_connection_is_closed, serve_idle_200_ms),
+        T(client_that_does_not_notice_its_refusal_is_closed, serve_idle_an_hour),
         T(newcomer_takes_the_place_of_an_idle_connection, serve_4_connections),
         T(newcomer_takes_the_place_of_headers_that_do_not_come, serve_4_connections),
         T(newcomer_is_refused_while_all_are_busy, serve_4_connections),
