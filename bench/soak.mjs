@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { MIB, gauge } from "../tests/lib/gauge.mjs";
-import { openMarket } from "../tests/lib/market.mjs";
+import { inParallel, openMarket } from "../tests/lib/market.mjs";
 import { pngImage } from "../tests/lib/media.mjs";
 import { sample, withComment } from "../tests/lib/samples.mjs";
 import { closeLines, openLines, requestBytes } from "../tests/lib/swarm.mjs";
@@ -15,6 +15,8 @@ import { zygoteOf } from "../tests/fault/processes.mjs";
 
 const EVERY_MS = 10_000;
 const WARM_UP_SHARE = 0.2;
+/* The writer keeps up to 64 MiB of the store's pages: what comes after that is what a leak would be. */
+const STORE_BYTES_FIRST = 96 * MIB;
 const THINK_MS = 20;
 const GROWTH_SHARE_MAX = 0.05; /* of what is held on average, over the whole time after the warm-up */
 const GROWTH_BYTES_MAX = 4 * MIB; /* or this, if it is more: the noise of an allocator */
@@ -122,19 +124,30 @@ async function badRequests(market) {
   count("bad requests");
 }
 
+/* Jobs with long texts, until the store is larger than what is kept of it in memory. */
+async function fill(market) {
+  const description = "word ".repeat(1000);
+  while (storeBytes(market.server) < STORE_BYTES_FIRST)
+    await inParallel(Array(500).fill({ description }), 16, (overrides) => newJob(market, overrides));
+}
+
 /* --- the table -------------------------------------------------------------------------------- */
 
 function rssOf(pid) {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0) * 1024;
 }
 
-function lookAt({ child, dataDir }, startedMs) {
-  const store = ["store.db", "store.db-wal"].map((name) => statSync(join(dataDir, name), { throwIfNoEntry: false })?.size ?? 0);
+function storeBytes({ dataDir }) {
+  return statSync(join(dataDir, "store.db")).size;
+}
+
+function lookAt(server, startedMs) {
+  const { child } = server;
   return {
     seconds: Math.round((performance.now() - startedMs) / 1000),
     ...gauge(child.pid),
     zygoteBytes: rssOf(zygoteOf(child.pid)),
-    storeBytes: store[0] + store[1],
+    storeBytes: storeBytes(server),
     requests: counts.get("requests") ?? 0,
   };
 }
@@ -164,12 +177,13 @@ function verdict(rows, name, leastMax) {
 
 async function main() {
   const { values } = parseArgs({ options: { minutes: { type: "string", default: "10" } } });
-  const endMs = performance.now() + Number(values.minutes) * 60_000;
   const market = await openMarket({ "test-clock": "off" }, { credits: 100_000_000 });
   market.server.strangers = market.server.client("fh_live_nobody");
   market.server.child.stderr.removeAllListeners();
   market.server.child.stderr.resume();
+  await fill(market);
   const startedMs = performance.now();
+  const endMs = startedMs + Number(values.minutes) * 60_000;
   const rows = [];
   const isOver = () => performance.now() >= endMs;
   const lane = async (step) => {
