@@ -60,6 +60,11 @@ static ssize_t unread(const struct http_connection *connection)
     return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 }
 
+bool http_connection_has_unread(const struct http_connection *connection)
+{
+    return unread(connection) > 0;
+}
+
 /* The library watches edges, and takes a short read for the end of what there is: when a client's
  * last bytes and its end arrive together it reads the bytes and hears of the end never. Closing the
  * socket for reading is a new edge. */
@@ -105,7 +110,7 @@ bool http_connection_retire(struct http_connection *connection)
 {
     int waits_for = (int)http_connection_waiting(connection).what;
     if (!http_wait_is_spare((enum http_wait)waits_for)) return false;
-    if (waits_for != HTTP_WAIT_CLOSE && unread(connection) > 0) return false;
+    if (waits_for != HTTP_WAIT_CLOSE && http_connection_has_unread(connection)) return false;
     if (!atomic_compare_exchange_strong(&connection->waits_for, &waits_for, HTTP_WAIT_GONE))
         return false;
     stop_keeping(connection);

@@ -175,11 +175,12 @@ MUST_USE bool http_wait_is_spare(enum http_wait what);
  * hang up if nobody loses an answer by it (false: a request is arriving or under way); tell the
  * library of a client's end that it has not noticed for patience_us; wait for ms, or until the list
  * has changed. */
-void http_connection_hang_up(const struct http_connection *connection);
-bool http_connection_retire(struct http_connection *connection);
-void http_connection_nudge(const struct http_connection *connection, int64_t now_us,
-                           int64_t patience_us);
-void http_connections_wait(struct http_server *server, int64_t ms);
+void          http_connection_hang_up(const struct http_connection *connection);
+bool          http_connection_retire(struct http_connection *connection);
+MUST_USE bool http_connection_has_unread(const struct http_connection *connection);
+void          http_connection_nudge(const struct http_connection *connection, int64_t now_us,
+                                    int64_t patience_us);
+void          http_connections_wait(struct http_server *server, int64_t ms);
 
 /* --- reaper ------------------------------------------------------------------------------- */
 

@@ -33,16 +33,20 @@ static bool is_too_slow(struct http_connection *connection, int64_t body_us, int
     return arrived < server->body_bytes_per_s_min * (window_us / 1000) / 1000;
 }
 
+/* What has come and lies unread is late by our fault: the poll thread is busy with others. */
 bool http_reaper_is_overdue(struct http_connection *connection, int64_t now_us)
 {
     const struct http_server *server = connection->server;
     struct http_waiting       wait = http_connection_waiting(connection);
+    int64_t                   waited_us = now_us - wait.since_us;
     switch (wait.what) {
     case HTTP_WAIT_REQUEST:
-    case HTTP_WAIT_HEADERS: return now_us - wait.since_us > server->headers_us_max;
-    case HTTP_WAIT_BODY: return is_too_slow(connection, wait.since_us, now_us);
-    case HTTP_WAIT_CLOSE:
-        return now_us - wait.since_us > num_min(server->idle_us_max, LINGER_US_MAX);
+    case HTTP_WAIT_HEADERS:
+        return waited_us > server->headers_us_max && !http_connection_has_unread(connection);
+    case HTTP_WAIT_BODY:
+        return is_too_slow(connection, wait.since_us, now_us) &&
+               !http_connection_has_unread(connection);
+    case HTTP_WAIT_CLOSE: return waited_us > num_min(server->idle_us_max, LINGER_US_MAX);
     case HTTP_WAIT_SERVER:
     case HTTP_WAIT_REPLY:
     case HTTP_WAIT_GONE: return false;

@@ -24,7 +24,8 @@ enum { PROBE_WAIT_S = 30, PROBE_SMALL_BYTES = 1000, PROBE_ECHO_BYTES = 2 << 20, 
 
 /* Paths: /echo gives the body back, /where path and query, /stream counts what it is given,
  * /small takes PROBE_SMALL_BYTES, /refuse answers 404 from the headers, /refuse-type 415 from the
- * first piece, /later is answered by another thread, /hold when the test says so, /file/O/L from
+ * first piece, /later is answered by another thread, /hold when the test says so (/block too, and
+ * its poll thread does nothing else meanwhile), /file/O/L from
  * the file, /status/N with that status; everything else is "hello". */
 struct probe {
     struct http_server *server;
@@ -41,6 +42,8 @@ struct probe {
     struct http_exchange *parked[PARKED_MAX]; /* a ring: /later, and /hold once released */
     size_t                parked_first, parked_end;
     struct http_exchange *held;
+    int                   blocked_count;
+    bool                  may_go_on;
     bool                  is_ending;
     pthread_t             worker;
     int                   file_fd;
@@ -119,6 +122,24 @@ static inline void probe_suspend(struct probe *probe, struct http_exchange *exch
     pthread_mutex_unlock(&probe->lock);
 }
 
+static inline void probe_block(struct probe *probe)
+{
+    pthread_mutex_lock(&probe->lock);
+    probe->blocked_count++;
+    pthread_cond_broadcast(&probe->changed);
+    while (!probe->may_go_on)
+        pthread_cond_wait(&probe->changed, &probe->lock);
+    pthread_mutex_unlock(&probe->lock);
+}
+
+static inline void probe_unblock(struct probe *probe)
+{
+    pthread_mutex_lock(&probe->lock);
+    probe->may_go_on = true;
+    pthread_cond_broadcast(&probe->changed);
+    pthread_mutex_unlock(&probe->lock);
+}
+
 static inline void probe_on_request(void *context, struct http_exchange *exchange)
 {
     struct probe *probe = context;
@@ -129,6 +150,7 @@ static inline void probe_on_request(void *context, struct http_exchange *exchang
     pthread_cond_broadcast(&probe->changed);
     pthread_mutex_unlock(&probe->lock);
 
+    if (str_eq(exchange->path, STR("/block"))) probe_block(probe);
     if (str_eq(exchange->path, STR("/later")) || str_eq(exchange->path, STR("/hold"))) {
         probe_suspend(probe, exchange);
     } else if (http_body_is_too_large(exchange)) {

@@ -27,6 +27,15 @@ static int serve_headers_200_ms(void **state)
     return serve_with(&options);
 }
 
+static int serve_one_thread_headers_200_ms(void **state)
+{
+    (void)state;
+    struct http_server_options options = probe_options();
+    options.threads_count = 1;
+    options.headers_ms_max = 200;
+    return serve_with(&options);
+}
+
 static int serve_body_1000_per_s(void **state)
 {
     (void)state;
@@ -103,6 +112,29 @@ static void kept_connection_without_a_request_is_closed(void **state)
     client_read(&client, &response);
     client_expect_end(&client);
     client_close(&client);
+}
+
+/* Its request has come in time; that nobody has read it yet is not the client's doing. */
+static void request_that_waits_for_its_poll_thread_is_left_alone(void **state)
+{
+    (void)state;
+    static struct client blocker;
+    client_open(&client, &probe);
+    client_open(&blocker, &probe);
+    client_send(&blocker, "GET /block HTTP/1.1\r\n" HOST "\r\n");
+    probe_await(&probe, &probe.blocked_count, 1);
+    client_send(&client, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    struct timeval five_deadlines = { .tv_sec = 1 };
+    setsockopt(client.fd, SOL_SOCKET, SO_RCVTIMEO, &five_deadlines, sizeof(five_deadlines));
+    ssize_t got = recv(client.fd, client.bytes, 1, 0);
+    probe_unblock(&probe);
+    assert_int_equal(got, -1); /* nothing, and not the end */
+    struct timeval patience = { .tv_sec = PROBE_WAIT_S };
+    setsockopt(client.fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    client_read(&client, &response);
+    assert_int_equal(response.status, 200);
+    client_close(&client);
+    client_close(&blocker);
 }
 
 static void slow_body_is_closed(void **state)
@@ -295,6 +327,7 @@ int main(void)
         T(silent_connection_is_closed, serve_headers_200_ms),
         T(slow_headers_are_closed, serve_headers_200_ms),
         T(kept_connection_without_a_request_is_closed, serve_headers_200_ms),
+        T(request_that_waits_for_its_poll_thread_is_left_alone, serve_one_thread_headers_200_ms),
         T(slow_body_is_closed, serve_body_1000_per_s),
         T(body_faster_than_the_least_is_left_alone, serve_body_1000_per_s),
         T(trickle_after_a_quick_beginning_is_closed, serve_body_1000_per_s),
