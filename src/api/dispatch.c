@@ -291,6 +291,8 @@ static void on_request(void *context, struct http_exchange *http)
 {
     (void)context;
     struct exchange *exchange = http->app_state;
+    http->scratch = arena_mark(http->arena);
+    http->has_scratch = true;
     if (exchange->request.operation->access == ACCESS_STREAM) {
         start_io(exchange);
         return;

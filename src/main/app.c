@@ -200,6 +200,7 @@ static enum err start_http(struct app *app, struct error *error)
         .connections_per_address_max = (int)config->connections_per_address_max,
         .idle_ms_max = config->idle_timeout_ms,
         .headers_ms_max = config->idle_timeout_ms,
+        .reply_bytes_max = HTTP_REPLY_BYTES_MAX,
         .body_bytes_per_s_min = config->body_rate_min,
         .tls_cert_path = config->tls_cert.len ? str_c(arena, config->tls_cert) : NULL,
         .tls_key_path = config->tls_key.len ? str_c(arena, config->tls_key) : NULL,

@@ -224,6 +224,7 @@ enum err http_server_start(const struct http_server_options *options, const stru
     server->headers_us_max = options->headers_ms_max * 1000;
     server->body_bytes_per_s_min = options->body_bytes_per_s_min;
     server->connections_max = options->connections_max;
+    server->reply_bytes_max = options->reply_bytes_max;
     enum err e = tls_open(server, options, error);
     if (!e) e = server_serve(server, options, error);
     if (e) {

@@ -37,6 +37,7 @@ enum {
     HTTP_DRAIN_BYTES_MAX = 1 << 20,
     HTTP_PIECE_BYTES_MAX = 256 << 10, /* what one on_body call gets at most */
     HTTP_ARENA_SOFT_BYTES_MAX = 8 << 20,
+    HTTP_REPLY_BYTES_MAX = 256 << 20,
     HTTP_SURPLUS_MAX = 256, /* connections that are let in beyond connections_max, to be refused */
 };
 
@@ -54,6 +55,12 @@ struct http_exchange {
     int64_t started_us;          /* world_monotonic_us() when the headers were in */
     bool    is_surplus;          /* came when connections_max were busy: the app is to refuse it */
     void   *app_state;           /* the application's own */
+
+    /* Where the app's scratch begins in the arena: what lies behind is given back once the library
+     * has the reply, so that a client that is slow to take it holds no more than that. on_end must
+     * not look at it. Begins as "nothing is scratch". */
+    struct arena_mark scratch;
+    bool              has_scratch;
 
     struct http_exchange_private *private;
 };
@@ -83,7 +90,9 @@ struct http_server_options {
                                headers of the next are in: else closed */
     int64_t body_bytes_per_s_min; /* a body that arrives slower over a whole idle_ms_max: closed;
                                      0 = off */
-    const char *tls_cert_path;    /* PEM; both or neither; NULL = plain HTTP */
+    int64_t reply_bytes_max;   /* of all replies that clients have yet to take; beyond it those that
+                                  have waited longest, and a second at least, are closed */
+    const char *tls_cert_path; /* PEM; both or neither; NULL = plain HTTP */
     const char *tls_key_path;
 };
 

@@ -89,6 +89,7 @@ struct http_exchange_private {
     int                     reply_fd; /* -1 = none, or the library's */
     int64_t                 reply_offset;
     int64_t                 reply_length;
+    int64_t                 reply_bytes; /* that count in the server's */
     struct http_reply_line *reply_lines;
     struct http_reply_line *reply_lines_last;
 };
@@ -128,6 +129,8 @@ struct http_server {
     int                connections_max;
     _Atomic bool       is_draining;
     _Atomic int        connections_count;
+    _Atomic int64_t    reply_bytes; /* copied for the library and not yet sent whole */
+    int64_t            reply_bytes_max;
     _Atomic int        kept_count; /* of these, not hung up for others; written under the lock */
 
     pthread_mutex_t         lock; /* the list, no_room_until_us, is_reaper_stopping */
@@ -230,7 +233,7 @@ enum MHD_Result http_reply_refusal(struct http_connection *connection, int statu
  * middle of a body, where the library takes no reply. False when it did not go out whole. */
 MUST_USE bool http_reply_send(struct http_connection *connection);
 
-/* A file descriptor that the library never got is closed. */
+/* The exchange ends: its reply counts no more, a file that the library never got is closed. */
 void http_reply_drop(struct http_exchange_private *exchange);
 
 #endif

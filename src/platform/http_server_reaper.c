@@ -88,6 +88,26 @@ void http_reaper_make_room(struct http_server *server)
         if (waited_us(c, now_us) >= least_us && http_connection_retire(c)) wanted--;
 }
 
+/* --- replies that nobody takes ------------------------------------------------------------- */
+
+static int64_t reading_us(const struct http_connection *connection, int64_t now_us)
+{
+    struct http_waiting wait = http_connection_waiting(connection);
+    return wait.what == HTTP_WAIT_REPLY ? now_us - wait.since_us : -1;
+}
+
+/* As for room: whoever has waited half as long as the longest is as good as that one. */
+static void hang_up_on_slow_readers(struct http_server *server, int64_t now_us)
+{
+    int64_t longest_us = 0;
+    for (const struct http_connection *c = server->newest; c; c = c->older)
+        longest_us = num_max(longest_us, reading_us(c, now_us));
+    if (longest_us < ROOM_GRACE_US) return;
+    for (struct http_connection *c = server->newest; c; c = c->older)
+        if (reading_us(c, now_us) >= num_max(longest_us / 2, ROOM_GRACE_US))
+            http_connection_hang_up(c);
+}
+
 /* --- the thread ---------------------------------------------------------------------------- */
 
 static void reap(struct http_server *server, int64_t period_us)
@@ -100,6 +120,8 @@ static void reap(struct http_server *server, int64_t period_us)
             http_connection_nudge(c, now_us, period_us);
     }
     if (atomic_load(&server->kept_count) > server->connections_max) http_reaper_make_room(server);
+    if (atomic_load(&server->reply_bytes) > server->reply_bytes_max)
+        hang_up_on_slow_readers(server, now_us);
 }
 
 static void *reaper_run(void *argument)

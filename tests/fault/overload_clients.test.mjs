@@ -10,10 +10,11 @@ import { closeLines, openLines, requestBytes } from "../lib/swarm.mjs";
 const SLOW = 300;
 const DRIP_MS = 100;
 const IDLE_TIMEOUT = "1s";
+const IDLE_TIMEOUT_LONGER = "5s"; /* than making a reply for every one of them takes */
 const BIG_REPLIES = 20; /* asked for on each line that does not read */
 const REQUESTS = 20_000; /* on one line */
-/* What a connection may hold: its buffer, and one reply of a page of jobs with long texts. */
-const BYTES_OF_A_SLOW_READER = MIB / 2;
+/* What a connection may hold: its buffer, and one reply, here of half a MiB. */
+const BYTES_OF_A_SLOW_READER = MIB;
 const BYTES_OF_A_PIPELINE = 8 * MIB;
 
 async function withMarket(settings, run) {
@@ -63,7 +64,7 @@ for (const kind of ["headers", "body"])
     }));
 
 test("readers that do not read are cut, and hold a buffer and a reply each", { timeout: 120_000 }, () =>
-  withMarket({ "idle-timeout": IDLE_TIMEOUT }, async (market, job, before) => {
+  withMarket({ "idle-timeout": IDLE_TIMEOUT_LONGER }, async (market, job, before) => {
     const { server } = market;
     for (let i = 0; i < 100; i++) await market.job({ description: `${i} ${"word ".repeat(990)}`, price_per_file_cents: 1 });
     const lines = await openLines(server.base, SLOW);

@@ -235,6 +235,7 @@ static inline struct http_server_options probe_options(void)
         .idle_ms_max = 20000,
         .headers_ms_max = 20000,
         .body_bytes_per_s_min = 1,
+        .reply_bytes_max = HTTP_REPLY_BYTES_MAX,
     };
 }
 

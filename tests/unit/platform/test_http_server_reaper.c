@@ -61,6 +61,15 @@ static int serve_idle_an_hour(void **state)
     return serve_with(&options);
 }
 
+static int serve_4_mib_of_replies(void **state)
+{
+    (void)state;
+    struct http_server_options options = probe_options();
+    options.idle_ms_max = options.headers_ms_max = 3600000;
+    options.reply_bytes_max = 4 << 20;
+    return serve_with(&options);
+}
+
 static int serve_4_connections(void **state)
 {
     (void)state;
@@ -213,6 +222,42 @@ static void trickle_after_a_quick_beginning_is_closed(void **state)
     assert_int_equal(probe.requests_count, 0);
 }
 
+/* --- replies that nobody takes ------------------------------------------------------------- */
+
+enum { ECHO_BYTES = 2 << 20, ECHOS = 8, READERS = 4 };
+
+/* More than the system's buffers take, so that a reply is left in the server. */
+static void ask_for_much(struct client *one)
+{
+    static char    body[ECHO_BYTES];
+    char           head[128];
+    struct timeval brief = { .tv_usec = 200000 };
+    snprintf(head, sizeof(head), "POST /echo HTTP/1.1\r\n" HOST "Content-Length: %d\r\n\r\n",
+             ECHO_BYTES);
+    setsockopt(one->fd, SOL_SOCKET, SO_SNDTIMEO, &brief, sizeof(brief));
+    for (int i = 0; i < ECHOS; i++)
+        if (!client_try_send(one, head, strlen(head)) || !client_try_send(one, body, sizeof(body)))
+            return; /* the server reads no more before somebody reads the replies */
+}
+
+static void readers_that_hold_too_much_are_closed(void **state)
+{
+    (void)state;
+    static struct client readers[READERS];
+    for (size_t i = 0; i < READERS; i++) {
+        client_open(&readers[i], &probe);
+        ask_for_much(&readers[i]);
+    }
+    pthread_mutex_lock(&probe.lock);
+    while (probe.ended_count == 0 || probe.last.is_complete)
+        pthread_cond_wait(&probe.changed, &probe.lock);
+    pthread_mutex_unlock(&probe.lock);
+    for (size_t i = 0; i < READERS; i++)
+        client_close(&readers[i]);
+    ask(&probe, "GET /hello HTTP/1.1\r\n" HOST "\r\n", &response);
+    assert_int_equal(response.status, 200);
+}
+
 /* --- room ---------------------------------------------------------------------------------- */
 
 static void ask_on(struct client *one, const char *request)
@@ -334,6 +379,7 @@ int main(void)
         T(reader_that_stops_reading_is_closed, serve_idle_200_ms),
         T(silent_connection_is_closed, serve_idle_200_ms),
         T(client_that_does_not_notice_its_refusal_is_closed, serve_idle_an_hour),
+        T(readers_that_hold_too_much_are_closed, serve_4_mib_of_replies),
         T(newcomer_takes_the_place_of_an_idle_connection, serve_4_connections),
         T(newcomer_takes_the_place_of_headers_that_do_not_come, serve_4_connections),
         T(newcomer_is_refused_while_all_are_busy, serve_4_connections),
