@@ -65,9 +65,11 @@ bool http_connection_has_unread(const struct http_connection *connection)
     return unread(connection) > 0;
 }
 
-/* The library watches edges, and takes a short read for the end of what there is: when a client's
- * last bytes and its end arrive together it reads the bytes and hears of the end never. Closing the
- * socket for reading is a new edge. */
+/* The library watches edges, and misses two. It takes a short read for the end of what there is:
+ * when a client's last bytes and its end arrive together it reads the bytes and hears of the end
+ * never. And having taken exactly as many events as it asks for at once, it waits for another
+ * before it acts on any. Closing the socket for reading is a new edge for the one, setting its low
+ * watermark, whatever to, for the other. */
 void http_connection_nudge(const struct http_connection *connection, int64_t now_us,
                            int64_t patience_us)
 {
@@ -75,7 +77,9 @@ void http_connection_nudge(const struct http_connection *connection, int64_t now
     bool                reads = wait.what == HTTP_WAIT_REQUEST || wait.what == HTTP_WAIT_HEADERS ||
                  wait.what == HTTP_WAIT_BODY || wait.what == HTTP_WAIT_CLOSE;
     if (!reads || now_us - wait.since_us < patience_us) return;
-    if (unread(connection) == 0) shutdown(connection->fd, SHUT_RD);
+    ssize_t left = unread(connection);
+    if (left == 0) shutdown(connection->fd, SHUT_RD);
+    if (left > 0) setsockopt(connection->fd, SOL_SOCKET, SO_RCVLOWAT, &(int){ 1 }, sizeof(int));
 }
 
 void http_connections_wait(struct http_server *server, int64_t ms)

@@ -3,7 +3,7 @@
 #include "base/num.h"
 #include "base/world.h"
 
-enum { REAP_MS_MIN = 20, REAP_MS_MAX = 1000, DEADLINE_LOOKS = 8 };
+enum { REAP_MS_MIN = 20, REAP_MS_MAX = 250, DEADLINE_LOOKS = 8 };
 
 /* A request that is on its way has come by then; hanging up earlier would hit good clients. */
 enum { ROOM_GRACE_US = 1000000 };

@@ -43,7 +43,7 @@ struct probe {
     size_t                parked_first, parked_end;
     struct http_exchange *held;
     int                   blocked_count;
-    bool                  may_go_on;
+    int                   may_go_on_count; /* so many of them */
     bool                  is_ending;
     pthread_t             worker;
     int                   file_fd;
@@ -125,9 +125,9 @@ static inline void probe_suspend(struct probe *probe, struct http_exchange *exch
 static inline void probe_block(struct probe *probe)
 {
     pthread_mutex_lock(&probe->lock);
-    probe->blocked_count++;
+    int number = ++probe->blocked_count;
     pthread_cond_broadcast(&probe->changed);
-    while (!probe->may_go_on)
+    while (probe->may_go_on_count < number)
         pthread_cond_wait(&probe->changed, &probe->lock);
     pthread_mutex_unlock(&probe->lock);
 }
@@ -135,7 +135,7 @@ static inline void probe_block(struct probe *probe)
 static inline void probe_unblock(struct probe *probe)
 {
     pthread_mutex_lock(&probe->lock);
-    probe->may_go_on = true;
+    probe->may_go_on_count++;
     pthread_cond_broadcast(&probe->changed);
     pthread_mutex_unlock(&probe->lock);
 }

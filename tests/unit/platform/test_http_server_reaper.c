@@ -61,6 +61,15 @@ static int serve_idle_an_hour(void **state)
     return serve_with(&options);
 }
 
+static int serve_one_thread_an_hour(void **state)
+{
+    (void)state;
+    struct http_server_options options = probe_options();
+    options.threads_count = 1;
+    options.idle_ms_max = options.headers_ms_max = 3600000;
+    return serve_with(&options);
+}
+
 static int serve_4_mib_of_replies(void **state)
 {
     (void)state;
@@ -143,6 +152,34 @@ static void request_that_waits_for_its_poll_thread_is_left_alone(void **state)
     client_read(&client, &response);
     assert_int_equal(response.status, 200);
     client_close(&client);
+    client_close(&blocker);
+}
+
+/* The library asks the system for 128 events at a time; full, it waits for more before it acts. */
+static void requests_that_come_at_once_are_answered_however_many(void **state)
+{
+    (void)state;
+    enum { LEAST = 124, MOST = 132 };
+    static struct client blocker;
+    static struct client clients[MOST];
+    for (int i = 0; i < MOST; i++) {
+        client_open(&clients[i], &probe);
+        client_send(&clients[i], "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+        client_read(&clients[i], &response);
+    }
+    client_open(&blocker, &probe);
+    for (int count = LEAST; count <= MOST; count++) {
+        client_send(&blocker, "GET /block HTTP/1.1\r\n" HOST "\r\n");
+        probe_await(&probe, &probe.blocked_count, count - LEAST + 1);
+        for (int i = 0; i < count; i++)
+            client_send(&clients[i], "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+        probe_unblock(&probe);
+        for (int i = 0; i < count; i++)
+            client_read(&clients[i], &response);
+        client_read(&blocker, &response);
+    }
+    for (int i = 0; i < MOST; i++)
+        client_close(&clients[i]);
     client_close(&blocker);
 }
 
@@ -373,6 +410,7 @@ int main(void)
         T(slow_headers_are_closed, serve_headers_200_ms),
         T(kept_connection_without_a_request_is_closed, serve_headers_200_ms),
         T(request_that_waits_for_its_poll_thread_is_left_alone, serve_one_thread_headers_200_ms),
+        T(requests_that_come_at_once_are_answered_however_many, serve_one_thread_an_hour),
         T(slow_body_is_closed, serve_body_1000_per_s),
         T(body_faster_than_the_least_is_left_alone, serve_body_1000_per_s),
         T(trickle_after_a_quick_beginning_is_closed, serve_body_1000_per_s),
