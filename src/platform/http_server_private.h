@@ -176,8 +176,8 @@ MUST_USE bool http_wait_is_spare(enum http_wait what);
 
 /* Under the list's lock, all of these, so that the descriptor is still this connection's: hang up;
  * hang up if nobody loses an answer by it (false: a request is arriving or under way); tell the
- * library of a client's end that it has not noticed for patience_us; wait for ms, or until the list
- * has changed. */
+ * library of a client's bytes or end that it has not noticed for patience_us; wait for ms, or until
+ * the list has changed. */
 void          http_connection_hang_up(const struct http_connection *connection);
 bool          http_connection_retire(struct http_connection *connection);
 MUST_USE bool http_connection_has_unread(const struct http_connection *connection);
