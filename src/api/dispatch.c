@@ -243,10 +243,18 @@ static enum err begin_stream(struct exchange *exchange)
     return e;
 }
 
+static enum err check_room(struct exchange *exchange)
+{
+    if (!exchange->http->is_surplus) return ERR_OK;
+    return FAIL(&exchange->call.error, ERR_UNAVAILABLE, "connections_full",
+                "%lld connections are busy", (long long)exchange->api->config->connections_max);
+}
+
 static void on_headers(void *context, struct http_exchange *http)
 {
     struct exchange *exchange = exchange_new(context, http);
-    enum err         e = match_route(exchange);
+    enum err         e = check_room(exchange);
+    if (e == ERR_OK) e = match_route(exchange);
     if (e) {
         finish(exchange, e);
         return;
@@ -281,6 +289,8 @@ static void on_request(void *context, struct http_exchange *http)
 {
     (void)context;
     struct exchange *exchange = http->app_state;
+    http->scratch = arena_mark(http->arena);
+    http->has_scratch = true;
     if (exchange->request.operation->access == ACCESS_STREAM) {
         start_io(exchange);
         return;

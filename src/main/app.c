@@ -19,7 +19,7 @@
 
 enum {
     IO_THREADS = 6,
-    DESCRIPTORS_RESERVED = 256,
+    DESCRIPTORS_RESERVED = 256 + HTTP_SURPLUS_MAX,
     PLACE_WAIT_MS = 1000,
     PLACE_LOOK_MS = 10,
 };
@@ -65,7 +65,17 @@ static struct str embedded_contract(void)
     return STR_NONE;
 }
 
-/* Connections are planned by the descriptors there are. */
+static void warn_of_few_descriptors(int64_t wanted, int64_t affordable, int64_t descriptors)
+{
+    struct log_line line;
+    log_begin(&line, LOG_WARNING, "connections_limited_by_descriptors");
+    log_int(&line, "connections_wanted", wanted);
+    log_int(&line, "connections_max", affordable);
+    log_int(&line, "descriptors_max", descriptors);
+    log_end(&line);
+}
+
+/* Connections are planned by the descriptors there are: all that the hard limit allows. */
 static void fit_to_descriptors(struct config *config)
 {
     struct rlimit limit;
@@ -76,7 +86,9 @@ static void fit_to_descriptors(struct config *config)
     /* A connection may hold its socket, a file, and beside it one whose checksum is not known. */
     int64_t affordable = ((int64_t)limit.rlim_cur - DESCRIPTORS_RESERVED) / 3;
     if (affordable < 8) affordable = 8;
-    if (config->connections_max > affordable) config->connections_max = affordable;
+    if (config->connections_max <= affordable) return;
+    warn_of_few_descriptors(config->connections_max, affordable, (int64_t)limit.rlim_cur);
+    config->connections_max = affordable;
 }
 
 static enum err start_store(struct app *app, struct error *error)
@@ -188,7 +200,8 @@ static enum err start_http(struct app *app, struct error *error)
         .connections_per_address_max = (int)config->connections_per_address_max,
         .idle_ms_max = config->idle_timeout_ms,
         .headers_ms_max = config->idle_timeout_ms,
-        .body_bytes_per_s_min = 1,
+        .reply_bytes_max = HTTP_REPLY_BYTES_MAX,
+        .body_bytes_per_s_min = config->body_rate_min,
         .tls_cert_path = config->tls_cert.len ? str_c(arena, config->tls_cert) : NULL,
         .tls_key_path = config->tls_key.len ? str_c(arena, config->tls_key) : NULL,
     };

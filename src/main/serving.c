@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 static void signals(sigset_t *set)
 {
@@ -30,6 +31,8 @@ static void log_start(struct app *app)
     log_text(&line, "version", str_of(FIRSTHAND_VERSION));
     log_text(&line, "listen", app_url(app));
     log_text(&line, "media_sandbox", str_of(media_sandbox_layers()));
+    log_int(&line, "connections_max", app_store(app)->config.connections_max);
+    log_int(&line, "descriptors_max", sysconf(_SC_OPEN_MAX));
     if (app_store(app)->config.test_clock) log_text(&line, "warning", STR("test clock is on"));
     log_end(&line);
 }

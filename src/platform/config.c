@@ -68,6 +68,8 @@ static const struct setting settings[] = {
       "0", false, "open connections of one address; 0 = off" },
     { "idle-timeout", SETTING_DURATION, AT(idle_timeout_ms), 1000, HOURS(1), "60s", false,
       "a connection without traffic is closed" },
+    { "body-rate-min", SETTING_COUNT, AT(body_rate_min), 0, 1000000, "100", false,
+      "bytes a second of a body, over each idle-timeout; slower is closed; 0 = off" },
     { "drain-timeout", SETTING_DURATION, AT(drain_timeout_ms), 0, HOURS(1), "30s", false,
       "SIGTERM waits this long for requests under way" },
     { "log-level", SETTING_TEXT, AT(log_level), 0, 0, "info", false,

@@ -121,7 +121,7 @@ static struct MHD_Daemon *library_start(struct http_server               *server
     struct MHD_OptionItem always[] = {
         { MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)library_log, NULL },
         { MHD_OPTION_LISTEN_SOCKET, fd, NULL },
-        { MHD_OPTION_CONNECTION_LIMIT, options->connections_max, NULL },
+        { MHD_OPTION_CONNECTION_LIMIT, options->connections_max + HTTP_SURPLUS_MAX, NULL },
         { MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address_max, NULL },
         { MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_CONNECTION_BYTES, NULL },
         { MHD_OPTION_CONNECTION_TIMEOUT, idle_s, NULL },
@@ -197,8 +197,10 @@ static enum err server_serve(struct http_server *server, const struct http_serve
                              struct error *error)
 {
     http_connections_open(server);
+    http_reaper_start(server);
     server->daemon = library_start(server, options, options->listen_fd);
     if (server->daemon) return ERR_OK;
+    http_reaper_stop(server);
     http_connections_drain(server, 0);
     http_connections_close(server);
     return FAIL(error, ERR_UNAVAILABLE, "cannot_serve", "the HTTP library refused%s",
@@ -216,6 +218,8 @@ enum err http_server_start(const struct http_server_options *options, const stru
     server->idle_us_max = options->idle_ms_max * 1000;
     server->headers_us_max = options->headers_ms_max * 1000;
     server->body_bytes_per_s_min = options->body_bytes_per_s_min;
+    server->connections_max = options->connections_max;
+    server->reply_bytes_max = options->reply_bytes_max;
     enum err e = tls_open(server, options, error);
     if (!e) e = server_serve(server, options, error);
     if (e) {
@@ -239,6 +243,7 @@ void http_server_stop(struct http_server *server, int64_t drain_ms_max)
     int fd = MHD_quiesce_daemon(server->daemon);
     CHECK(fd >= 0);
     shutdown(fd, SHUT_RDWR);
+    http_reaper_stop(server);
     http_connections_drain(server, drain_ms_max);
     MHD_stop_daemon(server->daemon);
     close(fd);

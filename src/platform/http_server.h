@@ -15,6 +15,11 @@
  * after HTTP_LINGER_BYTES_MAX more: many clients look for a reply only when all is sent. (Over TLS
  * there is no such way in mid-body: the connection ends without a reply.)
  *
+ * When connections_max are open, a newcomer takes the place of connections that have waited longest
+ * for a request, or for the rest of its headers, and for a second at least: they are closed. When
+ * all are busy, its first request is_surplus, and the connection ends with the reply. More than
+ * HTTP_SURPLUS_MAX of these wait in the system's queue, until the first of them have ended.
+ *
  * A request that two parsers could read differently never reaches the application: it is answered
  * 400 (431 when its headers exceed HTTP_HEADERS_BYTES_MAX, 501 for an unknown transfer coding) and
  * the connection is closed. A chunked request is the last of its connection: nothing that comes
@@ -34,6 +39,8 @@ enum {
     HTTP_LINGER_BYTES_MAX = 64 << 20,
     HTTP_PIECE_BYTES_MAX = 256 << 10, /* what one on_body call gets at most */
     HTTP_ARENA_SOFT_BYTES_MAX = 8 << 20,
+    HTTP_REPLY_BYTES_MAX = 256 << 20,
+    HTTP_SURPLUS_MAX = 256, /* connections that are let in beyond connections_max, to be refused */
 };
 
 struct http_server;
@@ -48,7 +55,14 @@ struct http_exchange {
     struct str    body;  /* buffered bodies only; complete in on_request; empty, never absent */
     int64_t body_bytes_declared; /* Content-Length; -1 when chunked; 0 when there is no body */
     int64_t started_us;          /* world_monotonic_us() when the headers were in */
+    bool    is_surplus;          /* came when connections_max were busy: the app is to refuse it */
     void   *app_state;           /* the application's own */
+
+    /* Where the app's scratch begins in the arena: what lies behind is given back once the library
+     * has the reply, so that a client that is slow to take it holds no more than that. on_end must
+     * not look at it. Begins as "nothing is scratch". */
+    struct arena_mark scratch;
+    bool              has_scratch;
 
     struct http_exchange_private *private;
 };
@@ -71,14 +85,16 @@ struct http_app {
 struct http_server_options {
     int     listen_fd;       /* from http_listen; the server's, whatever http_server_start says */
     int     threads_count;   /* poll threads, each with its own epoll and listen queue share */
-    int     connections_max; /* across all threads */
+    int     connections_max; /* across all threads; see above for what happens then */
     int     connections_per_address_max; /* 0 = off */
     int64_t idle_ms_max;                 /* no byte either way for that long: closed */
     int64_t headers_ms_max; /* from accept, or from the end of the previous exchange, until the
                                headers of the next are in: else closed */
-    int64_t body_bytes_per_s_min; /* a body arriving slower than this, averaged since the headers
-                                     and after a grace of idle_ms_max: closed */
-    const char *tls_cert_path;    /* PEM; both or neither; NULL = plain HTTP */
+    int64_t body_bytes_per_s_min; /* a body that arrives slower over a whole idle_ms_max: closed;
+                                     0 = off */
+    int64_t reply_bytes_max;   /* of all replies that clients have yet to take; beyond it those that
+                                  have waited longest, and a second at least, are closed */
+    const char *tls_cert_path; /* PEM; both or neither; NULL = plain HTTP */
     const char *tls_key_path;
 };
 

@@ -1,6 +1,5 @@
 #include "platform/http_server_private.h"
 
-#include "base/num.h"
 #include "base/world.h"
 
 #include <arpa/inet.h>
@@ -10,7 +9,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { REAP_MS_MIN = 20, REAP_MS_MAX = 1000, DRAIN_LOOK_MS = 20, DEADLINE_LOOKS = 8 };
+enum { DRAIN_LOOK_MS = 20 };
 
 /* since before what: whoever sees the new wait sees its new start too. */
 void http_connection_waits_for(struct http_connection *connection, enum http_wait what)
@@ -25,36 +24,31 @@ bool http_connection_begin(struct http_connection *connection)
     return atomic_compare_exchange_strong(&connection->waits_for, &expected, HTTP_WAIT_HEADERS);
 }
 
-static enum http_wait wait_of(const struct http_connection *connection)
+/* The time first: it may be the next wait's, never an earlier one's. */
+bool http_connection_admit(struct http_connection *connection)
 {
-    return (enum http_wait)atomic_load_explicit(&connection->waits_for, memory_order_acquire);
+    int expected = HTTP_WAIT_HEADERS;
+    atomic_store_explicit(&connection->waits_since_us, world_monotonic_us(), memory_order_release);
+    return atomic_compare_exchange_strong(&connection->waits_for, &expected, HTTP_WAIT_BODY);
 }
 
-static bool is_overdue(const struct http_connection *connection, int64_t now_us)
+bool http_wait_is_spare(enum http_wait what)
 {
-    const struct http_server *server = connection->server;
-    enum http_wait            what = wait_of(connection);
-    int64_t                   waited_us =
-        now_us - atomic_load_explicit(&connection->waits_since_us, memory_order_acquire);
-    switch (what) {
-    case HTTP_WAIT_REQUEST:
-    case HTTP_WAIT_HEADERS: return waited_us > server->headers_us_max;
-    case HTTP_WAIT_BODY: {
-        if (waited_us <= server->idle_us_max) return false;
-        double got = (double)atomic_load_explicit(&connection->body_bytes, memory_order_relaxed);
-        return got * 1e6 < (double)server->body_bytes_per_s_min * (double)waited_us;
-    }
-    case HTTP_WAIT_CLOSE: return waited_us > server->idle_us_max;
-    case HTTP_WAIT_SERVER:
-    case HTTP_WAIT_REPLY:
-    case HTTP_WAIT_GONE: return false;
-    }
-    return false;
+    return what == HTTP_WAIT_REQUEST || what == HTTP_WAIT_HEADERS || what == HTTP_WAIT_CLOSE;
+}
+
+struct http_waiting http_connection_waiting(const struct http_connection *connection)
+{
+    int what = atomic_load_explicit(&connection->waits_for, memory_order_acquire);
+    return (struct http_waiting){
+        .what = (enum http_wait)what,
+        .since_us = atomic_load_explicit(&connection->waits_since_us, memory_order_acquire),
+    };
 }
 
 /* shutdown(2), not close(2): the descriptor is the library's, which sees the end of the stream and
- * closes it on the poll thread. Under the lock, so the descriptor is still this connection's. */
-static void hang_up(const struct http_connection *connection)
+ * closes it on the poll thread. */
+void http_connection_hang_up(const struct http_connection *connection)
 {
     shutdown(connection->fd, SHUT_RDWR);
 }
@@ -66,31 +60,29 @@ static ssize_t unread(const struct http_connection *connection)
     return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 }
 
-/* The library watches edges, and takes a short read for the end of what there is: when a client's
- * last bytes and its end arrive together it reads the bytes and hears of the end never. Closing the
- * socket for reading is a new edge. */
-static void nudge_if_client_has_ended(const struct http_connection *connection, int64_t now_us,
-                                      int64_t patience_us)
+bool http_connection_has_unread(const struct http_connection *connection)
 {
-    enum http_wait what = wait_of(connection);
-    bool reads = what == HTTP_WAIT_REQUEST || what == HTTP_WAIT_HEADERS || what == HTTP_WAIT_BODY ||
-                 what == HTTP_WAIT_CLOSE;
-    if (!reads || now_us - atomic_load(&connection->waits_since_us) < patience_us) return;
-    if (unread(connection) == 0) shutdown(connection->fd, SHUT_RD);
+    return unread(connection) > 0;
 }
 
-static void reap(struct http_server *server, int64_t period_us)
+/* The library watches edges, and misses two. It takes a short read for the end of what there is:
+ * when a client's last bytes and its end arrive together it reads the bytes and hears of the end
+ * never. And having taken exactly as many events as it asks for at once, it waits for another
+ * before it acts on any. Closing the socket for reading is a new edge for the one, setting its low
+ * watermark, whatever to, for the other. */
+void http_connection_nudge(const struct http_connection *connection, int64_t now_us,
+                           int64_t patience_us)
 {
-    int64_t now_us = world_monotonic_us();
-    for (struct http_connection *c = server->newest; c; c = c->older) {
-        if (is_overdue(c, now_us))
-            hang_up(c);
-        else
-            nudge_if_client_has_ended(c, now_us, period_us);
-    }
+    struct http_waiting wait = http_connection_waiting(connection);
+    bool                reads = wait.what == HTTP_WAIT_REQUEST || wait.what == HTTP_WAIT_HEADERS ||
+                 wait.what == HTTP_WAIT_BODY || wait.what == HTTP_WAIT_CLOSE;
+    if (!reads || now_us - wait.since_us < patience_us) return;
+    ssize_t left = unread(connection);
+    if (left == 0) shutdown(connection->fd, SHUT_RD);
+    if (left > 0) setsockopt(connection->fd, SOL_SOCKET, SO_RCVLOWAT, &(int){ 1 }, sizeof(int));
 }
 
-static void wait_for_change(struct http_server *server, int64_t ms)
+void http_connections_wait(struct http_server *server, int64_t ms)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -98,20 +90,6 @@ static void wait_for_change(struct http_server *server, int64_t ms)
     until.tv_sec += ns / 1000000000;
     until.tv_nsec = ns % 1000000000;
     pthread_cond_timedwait(&server->changed, &server->lock, &until);
-}
-
-static void *reaper_run(void *argument)
-{
-    struct http_server *server = argument;
-    int64_t             shortest_ms = num_min(server->idle_us_max, server->headers_us_max) / 1000;
-    int64_t period_ms = num_clamp(shortest_ms / DEADLINE_LOOKS, REAP_MS_MIN, REAP_MS_MAX);
-    pthread_mutex_lock(&server->lock);
-    while (!server->is_reaper_stopping) {
-        reap(server, period_ms * 1000);
-        wait_for_change(server, period_ms);
-    }
-    pthread_mutex_unlock(&server->lock);
-    return NULL;
 }
 
 void http_connections_open(struct http_server *server)
@@ -122,50 +100,50 @@ void http_connections_open(struct http_server *server)
     CHECK(pthread_cond_init(&server->changed, &attributes) == 0);
     pthread_condattr_destroy(&attributes);
     CHECK(pthread_mutex_init(&server->lock, NULL) == 0);
-    CHECK(pthread_create(&server->reaper, NULL, reaper_run, server) == 0);
 }
 
-static void reaper_end(struct http_server *server)
+/* It no longer takes a place. Under the lock. */
+static void stop_keeping(struct http_connection *connection)
 {
-    pthread_mutex_lock(&server->lock);
-    server->is_reaper_stopping = true;
-    pthread_cond_broadcast(&server->changed);
-    pthread_mutex_unlock(&server->lock);
-    CHECK(pthread_join(server->reaper, NULL) == 0);
+    if (connection->is_kept) atomic_fetch_sub(&connection->server->kept_count, 1);
+    connection->is_kept = false;
 }
 
-/* Hang up unless a request has arrived; one that arrives later finds the connection gone. */
-static void close_if_idle(struct http_connection *connection)
+/* A request that arrives later finds the connection gone. */
+bool http_connection_retire(struct http_connection *connection)
 {
-    int expected = HTTP_WAIT_REQUEST;
-    if (unread(connection) > 0) return;
-    if (atomic_compare_exchange_strong(&connection->waits_for, &expected, HTTP_WAIT_GONE))
-        hang_up(connection);
+    int waits_for = (int)http_connection_waiting(connection).what;
+    if (!http_wait_is_spare((enum http_wait)waits_for)) return false;
+    if (waits_for != HTTP_WAIT_CLOSE && http_connection_has_unread(connection)) return false;
+    if (!atomic_compare_exchange_strong(&connection->waits_for, &waits_for, HTTP_WAIT_GONE))
+        return false;
+    stop_keeping(connection);
+    http_connection_hang_up(connection);
+    return true;
 }
 
 static void drain_look(struct http_server *server, bool is_late)
 {
     int64_t now_us = world_monotonic_us();
     for (struct http_connection *c = server->newest; c; c = c->older) {
-        enum http_wait what = wait_of(c);
+        enum http_wait what = http_connection_waiting(c).what;
         if (what == HTTP_WAIT_SERVER) continue;
-        if (is_late || is_overdue(c, now_us))
-            hang_up(c);
+        if (is_late || http_reaper_is_overdue(c, now_us))
+            http_connection_hang_up(c);
         else if (what == HTTP_WAIT_REQUEST)
-            close_if_idle(c);
+            http_connection_retire(c);
         else
-            nudge_if_client_has_ended(c, now_us, DRAIN_LOOK_MS * 1000);
+            http_connection_nudge(c, now_us, DRAIN_LOOK_MS * 1000);
     }
 }
 
 void http_connections_drain(struct http_server *server, int64_t drain_ms_max)
 {
-    reaper_end(server);
     int64_t deadline_us = world_monotonic_us() + drain_ms_max * 1000;
     pthread_mutex_lock(&server->lock);
     while (server->newest != NULL) {
         drain_look(server, world_monotonic_us() >= deadline_us);
-        wait_for_change(server, DRAIN_LOOK_MS);
+        http_connections_wait(server, DRAIN_LOOK_MS);
     }
     pthread_mutex_unlock(&server->lock);
 }
@@ -197,6 +175,27 @@ static void peer_text(const struct sockaddr *address, char text[INET6_ADDRSTRLEN
     if (bytes == NULL || inet_ntop(family, bytes, text, INET6_ADDRSTRLEN) == NULL) text[0] = '\0';
 }
 
+static void list_add(struct http_server *server, struct http_connection *c)
+{
+    c->older = server->newest;
+    if (c->older) c->older->newer = c;
+    server->newest = c;
+    c->is_kept = true;
+    atomic_fetch_add(&server->connections_count, 1);
+    atomic_fetch_add(&server->kept_count, 1);
+}
+
+static void list_remove(struct http_server *server, struct http_connection *c)
+{
+    if (c->newer)
+        c->newer->older = c->older;
+    else
+        server->newest = c->older;
+    if (c->older) c->older->newer = c->newer;
+    stop_keeping(c);
+    atomic_fetch_sub(&server->connections_count, 1);
+}
+
 static void connection_opened(struct http_server *server, struct MHD_Connection *mhd,
                               void **context)
 {
@@ -213,23 +212,26 @@ static void connection_opened(struct http_server *server, struct MHD_Connection 
     *context = c;
 
     pthread_mutex_lock(&server->lock);
-    c->older = server->newest;
-    if (c->older) c->older->newer = c;
-    server->newest = c;
-    atomic_fetch_add(&server->connections_count, 1);
+    list_add(server, c);
+    bool is_full = atomic_load(&server->kept_count) > server->connections_max;
+    if (is_full) http_reaper_make_room(server);
+    c->is_surplus = is_full && atomic_load(&server->kept_count) > server->connections_max;
     pthread_mutex_unlock(&server->lock);
+}
+
+bool http_connection_has_no_room(struct http_connection *connection)
+{
+    const struct http_server *server = connection->server;
+    if (connection->is_surplus)
+        connection->is_surplus = atomic_load(&server->kept_count) > server->connections_max;
+    return connection->is_surplus;
 }
 
 static void connection_closed(struct http_server *server, struct http_connection *c)
 {
     http_exchange_end(c, false);
     pthread_mutex_lock(&server->lock);
-    if (c->newer)
-        c->newer->older = c->older;
-    else
-        server->newest = c->older;
-    if (c->older) c->older->newer = c->newer;
-    atomic_fetch_sub(&server->connections_count, 1);
+    list_remove(server, c);
     if (server->newest == NULL) pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
     free(c);

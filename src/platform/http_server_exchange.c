@@ -41,6 +41,7 @@ void *http_exchange_line(void *server, const char *uri, struct MHD_Connection *m
         .private = x,
     };
     join_parameters(uri);
+    atomic_store_explicit(&c->body_bytes, 0, memory_order_relaxed);
     x->is_unwelcome = !http_connection_begin(c);
     return c;
 }
@@ -131,7 +132,8 @@ static enum MHD_Result answer(struct http_connection *c, size_t *data_size)
     return c->exchange_private.has_reply ? deliver(c, data_size) : ask_application(c, data_size);
 }
 
-/* The body is not wanted: drop what is left of it first if that is little, else answer now. */
+/* The body is not wanted: drop what is left of it first if that is little, else answer now. Who has
+ * no place is not waited for. */
 static enum MHD_Result refuse(struct http_connection *c, size_t *data_size)
 {
     struct http_exchange_private *x = &c->exchange_private;
@@ -140,7 +142,8 @@ static enum MHD_Result refuse(struct http_connection *c, size_t *data_size)
         x->place == HTTP_AT_HEADERS && left != 0 && http_request_expects_continue(&c->exchange);
     bool is_little =
         left >= 0 ? left <= HTTP_DRAIN_BYTES_MAX : x->body_bytes_dropped <= HTTP_DRAIN_BYTES_MAX;
-    if (is_waiting || !is_little) return answer(c, data_size);
+    bool is_surplus = c->exchange.is_surplus && left != 0;
+    if (is_waiting || !is_little || is_surplus) return answer(c, data_size);
     x->step = HTTP_STEP_DROP;
     *data_size = 0;
     return MHD_YES;
@@ -261,13 +264,12 @@ static enum MHD_Result take_headers(struct http_connection *c, const char *metho
                                     const char *version, size_t *data_size)
 {
     struct http_exchange_private *x = &c->exchange_private;
-    if (x->is_unwelcome) return MHD_NO;
+    if (x->is_unwelcome || !http_connection_admit(c)) return MHD_NO;
     int refusal = http_request_read(&c->exchange, method, version);
     if (refusal != 0) return http_reply_refusal(c, refusal);
 
     c->exchange.started_us = world_monotonic_us();
-    atomic_store_explicit(&c->body_bytes, 0, memory_order_relaxed);
-    http_connection_waits_for(c, HTTP_WAIT_BODY);
+    c->exchange.is_surplus = http_connection_has_no_room(c);
     x->has_begun = true;
     c->server->app.on_headers(c->server->app.context, &c->exchange);
 

@@ -1,7 +1,8 @@
 /* What the files of the HTTP adapter share; nobody else includes this.
  *
  *   http_server.c             listening, options of the library, start and stop
- *   http_server_connection.c  the list of open connections, their deadlines, the drain
+ *   http_server_connection.c  the list of open connections, the drain
+ *   http_server_reaper.c      deadlines, the least pace, room for newcomers when all is taken
  *   http_server_exchange.c    one request from its headers to its end; the application's calls
  *   http_server_request.c     is the request line and header block exactly what the RFC says
  *   http_server_reply.c       handing a reply to the library, or to the socket in mid-body
@@ -40,7 +41,7 @@ enum http_wait {
     HTTP_WAIT_SERVER, /* the application works on it: no deadline of ours */
     HTTP_WAIT_REPLY,  /* being sent: the library's idle timeout watches it */
     HTTP_WAIT_CLOSE,  /* replied in mid-body; the client has yet to notice */
-    HTTP_WAIT_GONE,   /* the drain has hung up while it was idle */
+    HTTP_WAIT_GONE,   /* we have hung up */
 };
 
 enum http_step {
@@ -68,7 +69,7 @@ struct http_exchange_private {
     enum http_place         place;
     bool                    has_begun;    /* on_headers was called, so on_end will be */
     bool                    is_suspended; /* written by the poll thread alone */
-    bool                    is_unwelcome; /* arrived after the drain had hung up */
+    bool                    is_unwelcome; /* arrived after we had hung up */
 
     const char *line; /* the request target in the library's buffer, and its length there */
     size_t      line_len;
@@ -88,6 +89,7 @@ struct http_exchange_private {
     int                     reply_fd; /* -1 = none, or the library's */
     int64_t                 reply_offset;
     int64_t                 reply_length;
+    int64_t                 reply_bytes; /* that count in the server's */
     struct http_reply_line *reply_lines;
     struct http_reply_line *reply_lines_last;
 };
@@ -104,6 +106,12 @@ struct http_connection {
     _Atomic int64_t waits_since_us;
     _Atomic int64_t body_bytes; /* received of the present body */
 
+    bool is_surplus; /* found no room when it came; the poll thread's */
+    bool is_kept;    /* counts against connections_max; under the list's lock */
+
+    /* The reaper's: the present window of the present body, and what had come when it began. */
+    int64_t pace_body_us, pace_from_us, pace_bytes;
+
     struct arena                 arena;
     struct http_exchange         exchange;
     struct http_exchange_private exchange_private;
@@ -118,21 +126,26 @@ struct http_server {
     int64_t            idle_us_max;
     int64_t            headers_us_max;
     int64_t            body_bytes_per_s_min;
+    int                connections_max;
     _Atomic bool       is_draining;
     _Atomic int        connections_count;
+    _Atomic int64_t    reply_bytes; /* copied for the library and not yet sent whole */
+    int64_t            reply_bytes_max;
+    _Atomic int        kept_count; /* of these, not hung up for others; written under the lock */
 
-    pthread_mutex_t         lock; /* the list, is_reaper_stopping */
+    pthread_mutex_t         lock; /* the list, no_room_until_us, is_reaper_stopping */
     pthread_cond_t          changed;
     struct http_connection *newest;
+    int64_t                 no_room_until_us; /* nobody has waited long enough before that */
     pthread_t               reaper;
     bool                    is_reaper_stopping;
 };
 
 /* --- connections --- */
 
-void http_connections_open(struct http_server *server); /* starts the reaper */
+void http_connections_open(struct http_server *server);
 
-/* End the reaper, then bring every connection to its end: idle ones now, the rest when they are
+/* Bring every connection to its end: idle ones now, the rest when they are
  * done, at the latest after drain_ms_max; a suspended one is always waited for. */
 void http_connections_drain(struct http_server *server, int64_t drain_ms_max);
 void http_connections_close(struct http_server *server);
@@ -143,9 +156,45 @@ void http_connection_notice(void *server, struct MHD_Connection *mhd, void **con
 
 void http_connection_waits_for(struct http_connection *connection, enum http_wait what);
 
-/* A request begins. False when the drain was faster: then the request must not be acted upon,
- * because nobody could be told. */
+/* A request begins; its headers are in. False when we hung up before: then the request must not be
+ * acted upon, because nobody could be told. */
 MUST_USE bool http_connection_begin(struct http_connection *connection);
+MUST_USE bool http_connection_admit(struct http_connection *connection);
+
+/* Is the server so full that a request of this connection is to be refused? */
+MUST_USE bool http_connection_has_no_room(struct http_connection *connection);
+
+/* What the connection waits for, and since when. */
+struct http_waiting {
+    enum http_wait what;
+    int64_t        since_us;
+};
+struct http_waiting http_connection_waiting(const struct http_connection *connection);
+
+/* Nobody loses an answer when a connection that waits for this ends. */
+MUST_USE bool http_wait_is_spare(enum http_wait what);
+
+/* Under the list's lock, all of these, so that the descriptor is still this connection's: hang up;
+ * hang up if nobody loses an answer by it (false: a request is arriving or under way); tell the
+ * library of a client's bytes or end that it has not noticed for patience_us; wait for ms, or until
+ * the list has changed. */
+void          http_connection_hang_up(const struct http_connection *connection);
+bool          http_connection_retire(struct http_connection *connection);
+MUST_USE bool http_connection_has_unread(const struct http_connection *connection);
+void          http_connection_nudge(const struct http_connection *connection, int64_t now_us,
+                                    int64_t patience_us);
+void          http_connections_wait(struct http_server *server, int64_t ms);
+
+/* --- reaper --- */
+
+void http_reaper_start(struct http_server *server);
+void http_reaper_stop(struct http_server *server);
+
+/* Both under the list's lock. Is the client too late with what it owes, or too slow? */
+MUST_USE bool http_reaper_is_overdue(struct http_connection *connection, int64_t now_us);
+
+/* More connections than there may be: hang up on some that are spare, and have waited longest. */
+void http_reaper_make_room(struct http_server *server);
 
 /* --- exchange --- */
 
@@ -184,7 +233,7 @@ enum MHD_Result http_reply_refusal(struct http_connection *connection, int statu
  * middle of a body, where the library takes no reply. False when it did not go out whole. */
 MUST_USE bool http_reply_send(struct http_connection *connection);
 
-/* A file descriptor that the library never got is closed. */
+/* The exchange ends: its reply counts no more, a file that the library never got is closed. */
 void http_reply_drop(struct http_exchange_private *exchange);
 
 #endif

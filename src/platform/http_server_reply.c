@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REPLY_HEAD_BYTES_MAX = 64 << 10 };
+enum { REPLY_HEAD_BYTES_MAX = 64 << 10, REPLY_COPIED_BYTES_MIN = 32 << 10 };
 
 static void set_reply(struct http_exchange_private *x, int status)
 {
@@ -58,6 +58,8 @@ void http_reply_header(struct http_exchange *exchange, const char *name, struct 
 
 void http_reply_drop(struct http_exchange_private *x)
 {
+    atomic_fetch_sub(&x->connection->server->reply_bytes, x->reply_bytes);
+    x->reply_bytes = 0;
     if (x->reply_fd >= 0) close(x->reply_fd);
     x->reply_fd = -1;
 }
@@ -67,6 +69,28 @@ static struct MHD_Response *response_from_text(struct str text)
 {
     return MHD_create_response_from_buffer(
         text.len, (void *)(uintptr_t)(text.data ? text.data : ""), MHD_RESPMEM_PERSISTENT);
+}
+
+/* A large reply is copied, and all that it took to make is given back: who is slow to take it holds
+ * that copy and nothing else. */
+static struct MHD_Response *response_from_reply(struct http_connection *connection)
+{
+    struct http_exchange_private *x = &connection->exchange_private;
+    struct str                    text = x->reply_body;
+    if (text.len < REPLY_COPIED_BYTES_MIN) return response_from_text(text);
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        text.len, (void *)(uintptr_t)text.data, MHD_RESPMEM_MUST_COPY);
+    if (response == NULL) return NULL;
+    x->reply_bytes = (int64_t)text.len;
+    atomic_fetch_add(&connection->server->reply_bytes, x->reply_bytes);
+    return response;
+}
+
+static void scratch_drop(struct http_connection *connection)
+{
+    if (!connection->exchange.has_scratch || connection->exchange_private.reply_bytes == 0) return;
+    arena_rewind(&connection->arena, connection->exchange.scratch);
+    connection->exchange_private.reply_lines = NULL;
 }
 
 /* The descriptor becomes the library's, which sends it with sendfile(2) where it can. */
@@ -93,7 +117,7 @@ static enum MHD_Result queue(struct http_connection *connection, int status,
  * ends, others may see otherwise. So nothing is heard after it. */
 static bool is_last(const struct http_connection *connection)
 {
-    return connection->exchange.body_bytes_declared < 0 ||
+    return connection->exchange.body_bytes_declared < 0 || connection->exchange.is_surplus ||
            atomic_load(&connection->server->is_draining);
 }
 
@@ -102,12 +126,13 @@ enum MHD_Result http_reply_queue(struct http_connection *connection)
     struct http_exchange_private *x = &connection->exchange_private;
     CHECK(x->has_reply);
     struct MHD_Response *response =
-        x->reply_fd >= 0 ? response_from_file(x) : response_from_text(x->reply_body);
+        x->reply_fd >= 0 ? response_from_file(x) : response_from_reply(connection);
     if (response == NULL) return MHD_NO;
     for (const struct http_reply_line *line = x->reply_lines; line; line = line->next)
         CHECK(MHD_add_response_header(response, line->name, line->value) == MHD_YES);
     if (is_last(connection)) MHD_add_response_header(response, "Connection", "close");
     x->step = HTTP_STEP_REPLIED;
+    scratch_drop(connection);
     return queue(connection, x->status, response);
 }
 

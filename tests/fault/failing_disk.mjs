@@ -1,4 +1,4 @@
-/* The other end of fault_shim.c: a server on a disk that fails when it is told to. */
+/* The other end of fault_shim.c: a server on a disk that fails, or stands still, when told to. */
 import assert from "node:assert/strict";
 import { existsSync, openSync, readSync, writeSync, closeSync, writeFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ const AT = { armed: 0, kinds: 4, error: 8, first: 12, count: 16, seen: 24, faile
 export const KINDS = Object.freeze({
   write: 1, fsync: 2, fdatasync: 4, rename: 8, ftruncate: 16, open: 32, mmap: 64, read: 128,
 });
-export const ERRNO = Object.freeze({ EIO: 5, ENOSPC: 28 });
+export const ERRNO = Object.freeze({ NONE: 0, EIO: 5, ENOSPC: 28 });
 
 /* Where a server keeps what. The log's index is the store's too: SQLite maps it. */
 export const PLACES = Object.freeze({
@@ -62,6 +62,11 @@ export class FailingDisk {
     this.#write(armed, AT.armed);
   }
 
+  /* From now on these calls wait, until heal(). */
+  hold({ kinds = ["fsync", "fdatasync"], pattern }) {
+    this.fail({ kinds, pattern, error: "NONE" });
+  }
+
   heal() {
     this.#write(Buffer.alloc(4), AT.armed);
   }
@@ -70,6 +75,7 @@ export class FailingDisk {
     return this.#number(AT.seen);
   }
 
+  /* Failed or held. */
   get failed() {
     return this.#number(AT.failed);
   }

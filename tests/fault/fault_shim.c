@@ -2,8 +2,9 @@
  *
  * FAULT_CONTROL names a file of one struct control, shared with the test, which writes it while the
  * server runs: which calls (kinds), on which paths (pattern), fail with which errno (error), from
- * the first-th matching one on, count of them (0: all). The shim counts what matched and what it
- * failed. armed is written last and cleared first.
+ * the first-th matching one on, count of them (0: all). With error 0 they do not fail but wait
+ * until armed is cleared. The shim counts what matched and what it failed or held. armed is written
+ * last and cleared first.
  *
  * pattern is a list of alternatives separated by '|': each is looked for anywhere in the path, or
  * at its end when it ends with '$'. Calls go straight to the kernel, so that nothing here depends
@@ -21,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum kind {
@@ -85,6 +87,17 @@ static bool pattern_matches(const char *path)
     return false;
 }
 
+static bool is_armed(void)
+{
+    return control != NULL && atomic_load(&control->armed);
+}
+
+static void hold(void)
+{
+    while (is_armed())
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
 static bool must_fail(enum kind kind, const char *path)
 {
     if (!(control->kinds & kind) || !pattern_matches(path)) return false;
@@ -93,13 +106,12 @@ static bool must_fail(enum kind kind, const char *path)
                        (control->count == 0 || number < control->first + (uint64_t)control->count);
     if (!is_in_range) return false;
     atomic_fetch_add(&control->failed, 1);
+    if (control->error == 0) {
+        hold();
+        return false;
+    }
     errno = control->error;
     return true;
-}
-
-static bool is_armed(void)
-{
-    return control != NULL && atomic_load(&control->armed);
 }
 
 static bool path_of(int fd, char path[PATH_MAX])

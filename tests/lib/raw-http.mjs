@@ -11,7 +11,7 @@ const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const NUL_AT_LINE_END = /\0\n|\n\0/;
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,16})$/;
 
-/* --- requests ------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 class Stop extends Error {
   constructor(end) {
@@ -142,7 +142,7 @@ export function readRequests(bytes) {
   }
 }
 
-/* --- replies -------------------------------------------------------------------------------- */
+/* --- replies --- */
 
 const STATUS_LINE = /^HTTP\/1\.1 ([1-5]\d\d) [ A-Za-z'-]*$/;
 

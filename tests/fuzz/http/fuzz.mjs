@@ -32,7 +32,7 @@ export function seeds() {
   return new Map(readdirSync(SEEDS_FOLDER).sort().map((name) => [name, readFileSync(`${SEEDS_FOLDER}/${name}`, "latin1")]));
 }
 
-/* --- the server ----------------------------------------------------------------------------- */
+/* --- the server --- */
 
 /* One approved file, so that there is a link to download. */
 async function addFile(server, buyer, token) {
@@ -122,7 +122,7 @@ export class Target {
   }
 }
 
-/* --- cases ---------------------------------------------------------------------------------- */
+/* --- cases --- */
 
 function drawOne(world, texts, random) {
   if (random.chance(0.12)) return Buffer.from(world.filled(random.of(texts), random), "latin1");

@@ -51,7 +51,7 @@ function spliced(text, random, insertion, removedMax = 0) {
   return text.slice(0, from) + insertion + text.slice(from + random.int(0, removedMax));
 }
 
-/* --- the parts ------------------------------------------------------------------------------ */
+/* --- the parts --- */
 
 function escaped(text, random) {
   return text.replace(/[^/]/g, (c) => (random.chance(0.1) ? `%${c.charCodeAt(0).toString(16).padStart(2, "0")}` : c));
@@ -100,7 +100,7 @@ const PARTS = [
   (request, random) => { for (let i = random.int(1, 400); i > 0; i--) request.lines.push([`X-${i}`, "v"]); },
 ];
 
-/* --- the body and its framing --------------------------------------------------------------- */
+/* --- the body and its framing --- */
 
 const VALUES = [null, true, 0, -1, 1.5, 1e308, 9007199254740993, "", "x", "\u0000", "\ud800", "é".repeat(200), [], {}, [[[[[[]]]]]], "2026-01-01T00:00:00Z", "9".repeat(30)];
 
@@ -179,7 +179,7 @@ export function mutateRequest(request, random) {
   return changed;
 }
 
-/* --- the bytes ------------------------------------------------------------------------------ */
+/* --- the bytes --- */
 
 const BYTES = [
   (bytes, random) => { const copy = Buffer.from(bytes); copy[random.int(0, copy.length - 1)] ^= 1 << random.int(0, 7); return copy; },

@@ -24,7 +24,8 @@ enum { PROBE_WAIT_S = 30, PROBE_SMALL_BYTES = 1000, PROBE_ECHO_BYTES = 2 << 20, 
 
 /* Paths: /echo gives the body back, /where path and query, /stream counts what it is given,
  * /small takes PROBE_SMALL_BYTES, /refuse answers 404 from the headers, /refuse-type 415 from the
- * first piece, /later is answered by another thread, /hold when the test says so, /file/O/L from
+ * first piece, /later is answered by another thread, /hold when the test says so (/block too, and
+ * its poll thread does nothing else meanwhile), /file/O/L from
  * the file, /status/N with that status; everything else is "hello". */
 struct probe {
     struct http_server *server;
@@ -41,6 +42,8 @@ struct probe {
     struct http_exchange *parked[PARKED_MAX]; /* a ring: /later, and /hold once released */
     size_t                parked_first, parked_end;
     struct http_exchange *held;
+    int                   blocked_count;
+    int                   may_go_on_count; /* so many of them */
     bool                  is_ending;
     pthread_t             worker;
     int                   file_fd;
@@ -62,8 +65,10 @@ static inline void probe_on_headers(void *context, struct http_exchange *exchang
     probe->begun_count++;
     pthread_cond_broadcast(&probe->changed);
     pthread_mutex_unlock(&probe->lock);
-    if (str_starts_with(exchange->path, STR("/refuse-type")) ||
-        str_eq(exchange->path, STR("/stream"))) {
+    if (exchange->is_surplus) {
+        http_reply(exchange, 503, STR("too many"));
+    } else if (str_starts_with(exchange->path, STR("/refuse-type")) ||
+               str_eq(exchange->path, STR("/stream"))) {
         exchange->app_state = NEW(exchange->arena, struct probe_stream, 1);
         http_body_stream(exchange);
     } else if (str_eq(exchange->path, STR("/refuse"))) {
@@ -117,6 +122,24 @@ static inline void probe_suspend(struct probe *probe, struct http_exchange *exch
     pthread_mutex_unlock(&probe->lock);
 }
 
+static inline void probe_block(struct probe *probe)
+{
+    pthread_mutex_lock(&probe->lock);
+    int number = ++probe->blocked_count;
+    pthread_cond_broadcast(&probe->changed);
+    while (probe->may_go_on_count < number)
+        pthread_cond_wait(&probe->changed, &probe->lock);
+    pthread_mutex_unlock(&probe->lock);
+}
+
+static inline void probe_unblock(struct probe *probe)
+{
+    pthread_mutex_lock(&probe->lock);
+    probe->may_go_on_count++;
+    pthread_cond_broadcast(&probe->changed);
+    pthread_mutex_unlock(&probe->lock);
+}
+
 static inline void probe_on_request(void *context, struct http_exchange *exchange)
 {
     struct probe *probe = context;
@@ -127,6 +150,7 @@ static inline void probe_on_request(void *context, struct http_exchange *exchang
     pthread_cond_broadcast(&probe->changed);
     pthread_mutex_unlock(&probe->lock);
 
+    if (str_eq(exchange->path, STR("/block"))) probe_block(probe);
     if (str_eq(exchange->path, STR("/later")) || str_eq(exchange->path, STR("/hold"))) {
         probe_suspend(probe, exchange);
     } else if (http_body_is_too_large(exchange)) {
@@ -211,6 +235,7 @@ static inline struct http_server_options probe_options(void)
         .idle_ms_max = 20000,
         .headers_ms_max = 20000,
         .body_bytes_per_s_min = 1,
+        .reply_bytes_max = HTTP_REPLY_BYTES_MAX,
     };
 }
 
