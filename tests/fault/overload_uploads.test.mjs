@@ -10,8 +10,9 @@ import { Bystander, inWords } from "../lib/bystander.mjs";
 import { pngImage } from "../lib/media.mjs";
 import { MIB, assertBounded, assertRecovered, gauge, mib } from "../lib/gauge.mjs";
 import { inParallel, openMarket, until } from "../lib/market.mjs";
+import { sha256 } from "../lib/samples.mjs";
 import { Line, closeLines, requestBytes } from "../lib/swarm.mjs";
-import { OFFSET_STREAM, Tus, VERSION, sha256 } from "../lib/tus.mjs";
+import { OFFSET_STREAM, Tus, VERSION } from "../lib/tus.mjs";
 
 const UPLOADS = 200;
 const FILE_BYTES = 4 * MIB;
