@@ -30,11 +30,17 @@ static bool buf_reserve(struct buf *buf, size_t extra)
     return true;
 }
 
+char *buf_extend(struct buf *buf, size_t count)
+{
+    if (!buf_reserve(buf, count)) return NULL;
+    buf->len += count;
+    return buf->data + buf->len - count;
+}
+
 void buf_add(struct buf *buf, struct str text)
 {
-    if (text.len == 0 || !buf_reserve(buf, text.len)) return;
-    memcpy(buf->data + buf->len, text.data, text.len);
-    buf->len += text.len;
+    char *at = text.len ? buf_extend(buf, text.len) : NULL;
+    if (at) memcpy(at, text.data, text.len);
 }
 
 void buf_add_byte(struct buf *buf, char byte)

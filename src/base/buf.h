@@ -20,6 +20,8 @@ void buf_init(struct buf *buf, struct arena *arena, size_t bytes_max); /* alloca
 void buf_add(struct buf *buf, struct str text);
 void buf_add_byte(struct buf *buf, char byte);
 void buf_add_int(struct buf *buf, int64_t value); /* decimal */
+/* Room for count more bytes, all of which the caller writes at once; NULL when they do not fit. */
+char *buf_extend(struct buf *buf, size_t count);
 PRINTF_LIKE(2, 3) void buf_fmt(struct buf *buf, const char *format, ...);
 
 /* What was written so far; valid until the next append. Never absent. */

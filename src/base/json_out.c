@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void json_out_init(struct json_out *out, struct buf *buf)
 {
@@ -32,9 +33,34 @@ static void write_escaped(struct buf *buf, struct str text)
     buf_add_byte(buf, '"');
 }
 
+/* ASCII that is written as it stands. Every byte is looked at, so that the compiler can take many
+ * at a time: most text of most replies is of this kind. */
+static bool is_plain(struct str text)
+{
+    unsigned special = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        special |= (unsigned)(c < 0x20) | (unsigned)(c >= 0x80) | (unsigned)(c == '"') |
+                   (unsigned)(c == '\\');
+    }
+    return special == 0;
+}
+
+static void write_plain(struct buf *buf, struct str text)
+{
+    char *at = buf_extend(buf, text.len + 2);
+    if (at == NULL) return;
+    at[0] = at[text.len + 1] = '"';
+    if (text.len) memcpy(at + 1, text.data, text.len);
+}
+
 static void write_text(struct buf *buf, struct str text)
 {
-    if (str_is_utf8(text) || text.len == 0) {
+    if (is_plain(text)) {
+        write_plain(buf, text);
+        return;
+    }
+    if (str_is_utf8(text)) {
         write_escaped(buf, text);
         return;
     }
