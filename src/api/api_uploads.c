@@ -126,7 +126,7 @@ static enum err commit_termination(struct call *call, void *argument)
     return upload_end(call, &row, UPLOAD_TERMINATED);
 }
 
-/* No finish of the reservation runs meanwhile. */
+/* No finish for the submission runs meanwhile. */
 static enum err terminate(struct exchange *exchange)
 {
     struct upload_stream *stream = exchange->stream;
@@ -152,10 +152,10 @@ static enum err terminate_upload(struct exchange *exchange)
     if (e) return e;
     e = upload_stream_find_now(exchange);
     if (e) return e;
-    struct id reservation_id = stream->upload.reservation_id;
-    upload_table_lock(exchange->api->uploads, &reservation_id);
+    struct id submission_id = stream->reservation.submission_id;
+    upload_table_lock(exchange->api->uploads, &submission_id);
     e = terminate(exchange);
-    upload_table_unlock(exchange->api->uploads, &reservation_id);
+    upload_table_unlock(exchange->api->uploads, &submission_id);
     upload_stream_close(exchange);
     return e;
 }

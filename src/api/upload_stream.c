@@ -403,10 +403,10 @@ static enum err arrive(struct exchange *exchange)
 enum err upload_stream_arrive(struct exchange *exchange)
 {
     struct upload_stream *stream = exchange->stream;
-    struct id             reservation_id = stream->reservation.id;
-    upload_table_lock(exchange->api->uploads, &reservation_id);
+    struct id             submission_id = stream->reservation.submission_id;
+    upload_table_lock(exchange->api->uploads, &submission_id);
     enum err e = arrive(exchange);
-    upload_table_unlock(exchange->api->uploads, &reservation_id);
+    upload_table_unlock(exchange->api->uploads, &submission_id);
     return e;
 }
 

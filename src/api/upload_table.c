@@ -52,14 +52,14 @@ static uint32_t hash_of(const struct id *id)
     return str_hash(id_str(id));
 }
 
-void upload_table_lock(struct upload_table *table, const struct id *reservation_id)
+void upload_table_lock(struct upload_table *table, const struct id *submission_id)
 {
-    pthread_mutex_lock(&table->stripes[hash_of(reservation_id) % UPLOAD_STRIPES]);
+    pthread_mutex_lock(&table->stripes[hash_of(submission_id) % UPLOAD_STRIPES]);
 }
 
-void upload_table_unlock(struct upload_table *table, const struct id *reservation_id)
+void upload_table_unlock(struct upload_table *table, const struct id *submission_id)
 {
-    pthread_mutex_unlock(&table->stripes[hash_of(reservation_id) % UPLOAD_STRIPES]);
+    pthread_mutex_unlock(&table->stripes[hash_of(submission_id) % UPLOAD_STRIPES]);
 }
 
 /* --- the lists, under the table's lock --- */

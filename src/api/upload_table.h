@@ -27,10 +27,10 @@ void                 upload_table_close(struct upload_table *table);
 /* Sessions in memory now, pinned or idle. */
 int upload_table_count(struct upload_table *table);
 
-/* One finish of a reservation at a time, so that the bytes that were renamed are the bytes that
- * are committed. I/O pool. */
-void upload_table_lock(struct upload_table *table, const struct id *reservation_id);
-void upload_table_unlock(struct upload_table *table, const struct id *reservation_id);
+/* One finish for a submission at a time, through whichever of its reservations, so that the bytes
+ * that were renamed are the bytes that are committed. I/O pool. */
+void upload_table_lock(struct upload_table *table, const struct id *submission_id);
+void upload_table_unlock(struct upload_table *table, const struct id *submission_id);
 
 /* What a session is of. */
 struct upload_origin {

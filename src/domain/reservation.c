@@ -359,23 +359,36 @@ static enum err check_attempt_is_open(struct call *call, const struct reservatio
 {
     if (reservation->attempt == 1) return ERR_OK;
     /* tenant: keyed by the submission that the reservation names */
-    struct stmt *q = db_query(call->db, "SELECT count(*) FROM submissions WHERE id = $1"
-                                        " AND status = 'rejected' AND attempt < $2");
+    struct stmt *q = db_query(
+        call->db,
+        "SELECT count(*) FROM submissions s WHERE s.id = $1 AND s.attempt < $2"
+        " AND s.status IN ('rejected', 'retry_pending') AND NOT EXISTS (SELECT 1"
+        " FROM reservations r WHERE r.worker_id = $3 AND r.job_id = $4 AND r.state = 'held'"
+        " AND r.expires_ms > $5 AND r.submission_id = s.id AND r.id <> $6)");
     bind_id(q, 1, &reservation->submission_id);
     bind_int(q, 2, reservation->attempt);
+    bind_id(q, 3, &reservation->worker_id);
+    bind_id(q, 4, &reservation->job_id);
+    bind_int(q, 5, call->now_ms);
+    bind_id(q, 6, &reservation->id);
     bool     is_open = stmt_step(q) && column_int(q, 0) == 1;
     enum err e = stmt_end(q, &call->error);
     if (e || is_open) return e;
     return FAIL(&call->error, ERR_CONFLICT, "reservation_expired", "it was tried again since");
 }
 
+enum err reservation_check_may_return(struct call *call, const struct reservation *reservation)
+{
+    if (reservation->state == RESERVATION_RELEASED)
+        return FAIL(&call->error, ERR_CONFLICT, "reservation_expired", "it was given back");
+    return check_attempt_is_open(call, reservation);
+}
+
 /* What accepting it anew would ask. */
 static enum err check_may_take_again(struct call *call, const struct job *job,
                                      const struct reservation *reservation)
 {
-    if (reservation->state == RESERVATION_RELEASED)
-        return FAIL(&call->error, ERR_CONFLICT, "reservation_expired", "it was given back");
-    enum err e = check_attempt_is_open(call, reservation);
+    enum err e = reservation_check_may_return(call, reservation);
     if (e) return e;
     e = slot_check_today(call, &reservation->worker_id);
     if (e) return e;

@@ -77,6 +77,12 @@ MUST_USE enum err reservation_lapse_due(struct call *call, struct job *job);
 /* The same for up to count reservations of any job; *ret_count = written down. */
 MUST_USE enum err reservation_lapse_all_due(struct call *call, int count, int *ret_count);
 
+/* May a reservation that no longer holds its slot take one again, if there is one? Not when it was
+ * given back, nor when its submission was tried again through another. ERR_CONFLICT
+ * "reservation_expired". */
+MUST_USE enum err reservation_check_may_return(struct call              *call,
+                                               const struct reservation *reservation);
+
 /* Slots free now, lapsed reservations not counted, without writing. */
 MUST_USE enum err reservation_slots_open(struct call *call, const struct job *job,
                                          int64_t *ret_slots);

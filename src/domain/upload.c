@@ -62,8 +62,12 @@ enum err upload_may_begin(struct call *call, const struct reservation *reservati
     bool holds_slot =
         reservation->state == RESERVATION_HELD && reservation->expires_ms > call->now_ms;
     int64_t slots_open = 1;
-    if (!holds_slot) e = reservation_slots_open(call, &job, &slots_open);
-    if (e) return e;
+    if (!holds_slot) {
+        e = reservation_check_may_return(call, reservation);
+        if (e) return e;
+        e = reservation_slots_open(call, &job, &slots_open);
+        if (e) return e;
+    }
     if (slots_open <= 0)
         return FAIL(&call->error, ERR_CONFLICT, "reservation_expired",
                     "the reservation has expired and every slot is taken");

@@ -1,9 +1,12 @@
 /* The main job, from the post to the folder: files are judged by what they are, what passes is
  * delivered and paid to the cent, what does not costs nothing. */
 import assert from "node:assert/strict";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { assertRefused, Market, openMarket } from "../lib/market.mjs";
+import { assertRefused, Market, openMarket, until } from "../lib/market.mjs";
 import { firstSeconds, GOOD, sample, sha256, withComment, withOrientation } from "../lib/samples.mjs";
+import { Tus } from "../lib/tus.mjs";
 
 const PRICE = 37; /* a fee of a fifth is 7.4 cents: 7, and 30 for the worker */
 const PAYOUT = 30;
@@ -20,6 +23,12 @@ function assertRejected(submission, stars) {
   assert.equal(submission.status, "rejected", submission.ai_reasoning);
   assert.equal(submission.ai_star_rating, stars, submission.ai_reasoning);
   assert.equal(submission.payout_cents, null);
+}
+
+/* How many bytes each file has that is on its way in. */
+function partsOnDisk() {
+  const folder = join(market.server.dataDir, "uploads");
+  return readdirSync(folder).map((name) => statSync(join(folder, name)).size);
 }
 
 /* The reasoning is sentences that name a figure. */
@@ -320,6 +329,31 @@ describe("a second try", () => {
       ["rejected", 1, 2, submission.ai_reasoning, submission.scored_at],
     );
   });
+
+  /* The file of a try that was given back is still on its way when another has taken its place. */
+  for (const whole of [true, false])
+    it(`is one file, whatever arrives late ${whole ? "in one request" : "in pieces"}`, async () => {
+      const { job, submission } = await rejectedWithTwo({ files_needed: 3 });
+      const late = sample("photo-3.jpg"), half = late.length >> 1;
+      const tus = new Tus(market.worker);
+      const first = (await retry(submission)).json;
+      const location = whole ? null : await tus.begin(first.id, late.length);
+      const sending = whole
+        ? await tus.openPut(first.id, late.length, "image/jpeg")
+        : await tus.openPatch(location, 0, late.length);
+      sending.write(late.subarray(0, half));
+      await until("half of it is on disk", () => partsOnDisk().includes(half));
+      assert.equal((await market.worker.delete(`/worker/v1/reservations/${first.id}`)).status, 204);
+      const second = (await retry(submission)).json;
+      const sent = await market.worker.putFile(second.id, sample("photo-2.jpg"));
+      assert.deepEqual([sent.status, sent.json.attempt], [201, 2]);
+      sending.write(late.subarray(half));
+      const refused = await sending.reply();
+      assert.match(refused, /^HTTP\/1\.1 409 [^]*"reservation_expired"/);
+      sending.close();
+      assert.equal((await market.scored(sent.json)).status, "approved");
+      assert.deepEqual((await market.files(job)).map(({ content_hash }) => content_hash), [sha256(sample("photo-2.jpg"))]);
+    });
 
   it("is another worker's never", async () => {
     const { submission } = await rejectedWithTwo();

@@ -68,22 +68,30 @@ export class Tus {
   }
 
   /* A PATCH on a connection of its own that sends what it is told to, when it is told to. */
-  async openPatch(location, offset, lengthDeclared) {
-    const { hostname, port } = this.client.base;
+  openPatch(location, offset, lengthDeclared) {
+    return this.#open(`PATCH ${targetOf(location)}`, lengthDeclared, {
+      ...VERSION, "content-type": OFFSET_STREAM, "upload-offset": offset,
+    });
+  }
+
+  /* The same for a whole file. */
+  openPut(reservation, lengthDeclared, type) {
+    return this.#open(`PUT /worker/v1/reservations/${reservation}/file`, lengthDeclared, { "content-type": type });
+  }
+
+  async #open(line, length, headers) {
+    const { hostname, port, host } = this.client.base;
     const socket = net.connect({ host: hostname, port: Number(port) });
     socket.on("error", () => {});
     await once(socket, "connect");
-    const stream = new SlowPatch(socket);
-    socket.write(
-      `PATCH ${targetOf(location)} HTTP/1.1\r\nHost: ${this.client.base.host}\r\n` +
-        `Authorization: Bearer ${this.client.token}\r\nTus-Resumable: 1.0.0\r\n` +
-        `Content-Type: ${OFFSET_STREAM}\r\nUpload-Offset: ${offset}\r\nContent-Length: ${lengthDeclared}\r\n\r\n`,
-    );
+    const stream = new SlowRequest(socket);
+    const all = { host, authorization: `Bearer ${this.client.token}`, ...headers, "content-length": length };
+    socket.write(`${line} HTTP/1.1\r\n${Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`);
     return stream;
   }
 }
 
-class SlowPatch {
+class SlowRequest {
   #text = "";
 
   constructor(socket) {
