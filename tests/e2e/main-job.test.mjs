@@ -330,30 +330,33 @@ describe("a second try", () => {
     );
   });
 
-  /* The file of a try that was given back is still on its way when another has taken its place. */
-  for (const whole of [true, false])
-    it(`is one file, whatever arrives late ${whole ? "in one request" : "in pieces"}`, async () => {
-      const { job, submission } = await rejectedWithTwo({ files_needed: 3 });
-      const late = sample("photo-3.jpg"), half = late.length >> 1;
-      const tus = new Tus(market.worker);
-      const first = (await retry(submission)).json;
-      const location = whole ? null : await tus.begin(first.id, late.length);
-      const sending = whole
-        ? await tus.openPut(first.id, late.length, "image/jpeg")
-        : await tus.openPatch(location, 0, late.length);
-      sending.write(late.subarray(0, half));
-      await until("half of it is on disk", () => partsOnDisk().includes(half));
-      assert.equal((await market.worker.delete(`/worker/v1/reservations/${first.id}`)).status, 204);
-      const second = (await retry(submission)).json;
-      const sent = await market.worker.putFile(second.id, sample("photo-2.jpg"));
-      assert.deepEqual([sent.status, sent.json.attempt], [201, 2]);
-      sending.write(late.subarray(half));
-      const refused = await sending.reply();
-      assert.match(refused, /^HTTP\/1\.1 409 [^]*"reservation_expired"/);
-      sending.close();
-      assert.equal((await market.scored(sent.json)).status, "approved");
-      assert.deepEqual((await market.files(job)).map(({ content_hash }) => content_hash), [sha256(sample("photo-2.jpg"))]);
-    });
+  /* The file of a try that has ended is still on its way when another has taken its place. */
+  const ends = {
+    "was given back": async ({ id }) => assert.equal((await market.worker.delete(`/worker/v1/reservations/${id}`)).status, 204),
+    "has lapsed": () => market.server.advance(31 * 60),
+  };
+  for (const [how, end] of Object.entries(ends))
+    for (const whole of [true, false])
+      it(`is one file, whatever arrives late for one that ${how}, ${whole ? "in one request" : "in pieces"}`, async () => {
+        const { job, submission } = await rejectedWithTwo({ files_needed: 3 });
+        const late = sample("photo-3.jpg"), half = late.length >> 1;
+        const tus = new Tus(market.worker);
+        const first = (await retry(submission)).json;
+        const sending = whole
+          ? await tus.openPut(first.id, late.length, "image/jpeg")
+          : await tus.openPatch(await tus.begin(first.id, late.length), 0, late.length);
+        sending.write(late.subarray(0, half));
+        await until("half of it is on disk", () => partsOnDisk().includes(half));
+        await end(first);
+        const second = (await retry(submission)).json;
+        const sent = await market.worker.putFile(second.id, sample("photo-2.jpg"));
+        assert.deepEqual([sent.status, sent.json.attempt], [201, 2]);
+        sending.write(late.subarray(half));
+        assert.match(await sending.reply(), /^HTTP\/1\.1 409 [^]*"reservation_expired"/);
+        sending.close();
+        assert.equal((await market.scored(sent.json)).status, "approved");
+        assert.deepEqual((await market.files(job)).map(({ content_hash }) => content_hash), [sha256(sample("photo-2.jpg"))]);
+      });
 
   it("is another worker's never", async () => {
     const { submission } = await rejectedWithTwo();
