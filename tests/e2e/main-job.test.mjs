@@ -1,7 +1,7 @@
 /* The main job, from the post to the folder: files are judged by what they are, what passes is
  * delivered and paid to the cent, what does not costs nothing. */
 import assert from "node:assert/strict";
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { assertRefused, Market, openMarket, until } from "../lib/market.mjs";
@@ -354,6 +354,7 @@ describe("a second try", () => {
         sending.write(late.subarray(half));
         assert.match(await sending.reply(), /^HTTP\/1\.1 409 [^]*"reservation_expired"/);
         sending.close();
+        assert.equal(sha256(readFileSync(join(market.server.dataDir, "blobs", `${submission.id}.2`))), sha256(sample("photo-2.jpg")));
         assert.equal((await market.scored(sent.json)).status, "approved");
         assert.deepEqual((await market.files(job)).map(({ content_hash }) => content_hash), [sha256(sample("photo-2.jpg"))]);
       });
