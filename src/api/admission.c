@@ -132,13 +132,6 @@ enum err admission_check_body(struct exchange *exchange)
     return schema_check(operation->body, exchange->http->arena, root, &exchange->call.error);
 }
 
-static bool is_json(struct str content_type)
-{
-    struct str type;
-    if (!str_cut(&content_type, ';', &type)) return false;
-    return str_eq_ignoring_case(str_trim(type), STR("application/json"));
-}
-
 enum err admission_check_envelope(struct exchange *exchange)
 {
     const struct contract_operation *operation = exchange->request.operation;
@@ -146,7 +139,7 @@ enum err admission_check_envelope(struct exchange *exchange)
         return FAIL(&exchange->call.error, ERR_TOO_LARGE, "body_too_large",
                     "the body may have %lld bytes", (long long)operation->body_bytes_max);
     if (operation->body && exchange->http->body.len > 0 &&
-        !is_json(http_header(exchange->http, "Content-Type")))
+        !content_type_is(http_header(exchange->http, "Content-Type"), STR("application/json")))
         return FAIL(&exchange->call.error, ERR_MEDIA_TYPE, "not_json",
                     "send Content-Type: application/json");
     return ERR_OK;

@@ -1,19 +1,14 @@
+#include "api/request_header.h"
 #include "api/upload_stream.h"
 
 #include "base/num.h"
 
 /* --- what creating and appending have in common --- */
 
-static bool is_offset_stream(const struct http_exchange *http)
-{
-    struct str value = http_header(http, "Content-Type"), type;
-    if (!str_cut(&value, ';', &type)) return false;
-    return str_eq_ignoring_case(str_trim(type), STR("application/offset+octet-stream"));
-}
-
 static enum err check_content_type(struct exchange *exchange)
 {
-    if (is_offset_stream(exchange->http)) return ERR_OK;
+    struct str sent = http_header(exchange->http, "Content-Type");
+    if (content_type_is(sent, STR("application/offset+octet-stream"))) return ERR_OK;
     return FAIL(&exchange->call.error, ERR_MEDIA_TYPE, "not_offset_stream",
                 "send Content-Type: application/offset+octet-stream");
 }

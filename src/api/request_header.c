@@ -18,3 +18,10 @@ bool etag_is_listed(struct str if_none_match, struct str etag)
     }
     return false;
 }
+
+bool content_type_is(struct str content_type, struct str type)
+{
+    struct str sent;
+    if (!str_cut(&content_type, ';', &sent)) return false;
+    return str_eq_ignoring_case(str_trim(sent), type);
+}

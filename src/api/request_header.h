@@ -12,4 +12,7 @@ struct str bearer_parse(struct str authorization);
  * §8.8.3.2); "*" lists every tag. */
 bool etag_is_listed(struct str if_none_match, struct str etag);
 
+/* Is the media type, without its parameters, the given one? Letter case does not matter. */
+bool content_type_is(struct str content_type, struct str type);
+
 #endif

@@ -56,6 +56,19 @@ static void etag_is_compared_whole(void **state)
     assert_false(etag_is_listed(STR("\"a" TAG), STR(TAG)));
 }
 
+static void content_type_is_known_without_parameters_and_in_any_case(void **state)
+{
+    (void)state;
+    struct str json = STR("application/json");
+    assert_true(content_type_is(STR("application/json"), json));
+    assert_true(content_type_is(STR(" Application/JSON ; charset=utf-8"), json));
+    assert_false(content_type_is(STR_NONE, json));
+    assert_false(content_type_is(STR(""), json));
+    assert_false(content_type_is(STR("application/jsonp"), json));
+    assert_false(content_type_is(STR("application/json, text/plain"), json));
+    assert_false(content_type_is(STR("multipart/form-data; x=application/json"), json));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -63,6 +76,7 @@ int main(void)
         cmocka_unit_test(other_schemes_have_no_bearer),
         cmocka_unit_test(etag_is_found_in_a_list),
         cmocka_unit_test(etag_is_compared_whole),
+        cmocka_unit_test(content_type_is_known_without_parameters_and_in_any_case),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
