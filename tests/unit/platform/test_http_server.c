@@ -1,25 +1,6 @@
-#include "http_probe.h"
+#include "http_fixture.h"
 
 #include <sys/resource.h>
-
-static struct probe    probe;
-static struct client   client;
-static struct response response;
-
-static int serve(void **state)
-{
-    (void)state;
-    struct http_server_options options = probe_options();
-    probe_start(&probe, &options);
-    return 0;
-}
-
-static int serve_end(void **state)
-{
-    (void)state;
-    probe_stop(&probe);
-    return 0;
-}
 
 static enum err listen_at(struct str address, int port, struct error *error)
 {

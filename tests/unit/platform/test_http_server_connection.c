@@ -1,31 +1,6 @@
-#include "http_probe.h"
+#include "http_fixture.h"
 
 #include "base/world.h"
-
-static struct probe    probe;
-static struct client   client;
-static struct response response;
-
-static int serve_with(const struct http_server_options *options)
-{
-    probe_start(&probe, options);
-    return 0;
-}
-
-static int serve_end(void **state)
-{
-    (void)state;
-    probe_stop(&probe);
-    return 0;
-}
-
-static int serve_headers_200_ms(void **state)
-{
-    (void)state;
-    struct http_server_options options = probe_options();
-    options.headers_ms_max = 200;
-    return serve_with(&options);
-}
 
 static int serve_2_per_address(void **state)
 {

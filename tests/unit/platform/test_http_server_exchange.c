@@ -1,24 +1,11 @@
-#include "http_probe.h"
+#include "http_fixture.h"
 
-static struct probe    probe;
-static struct client   client;
-static struct response response;
-static char            filler[256 << 10];
+static char filler[256 << 10];
 
-static int serve(void **state)
+static int serve_with_filler(void **state)
 {
-    (void)state;
-    struct http_server_options options = probe_options();
     memset(filler, 'x', sizeof(filler));
-    probe_start(&probe, &options);
-    return 0;
-}
-
-static int serve_end(void **state)
-{
-    (void)state;
-    probe_stop(&probe);
-    return 0;
+    return serve(state);
 }
 
 /* Sends count bytes of filler; false when the server stops taking them. */
@@ -432,7 +419,7 @@ static void early_refusal_of_a_request_without_body_keeps_the_connection(void **
     client_close(&client);
 }
 
-#define T(test) cmocka_unit_test_setup_teardown(test, serve, serve_end)
+#define T(test) cmocka_unit_test_setup_teardown(test, serve_with_filler, serve_end)
 
 int main(void)
 {

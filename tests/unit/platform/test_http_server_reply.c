@@ -1,34 +1,14 @@
-#include "http_probe.h"
+#include "http_fixture.h"
 
 #include <signal.h>
 #include <sys/wait.h>
-
-static struct probe    probe;
-static struct client   client;
-static struct response response;
-
-static int serve(void **state)
-{
-    (void)state;
-    struct http_server_options options = probe_options();
-    probe_start(&probe, &options);
-    return 0;
-}
 
 static int serve_impatiently(void **state)
 {
     (void)state;
     struct http_server_options options = probe_options();
     options.idle_ms_max = 200;
-    probe_start(&probe, &options);
-    return 0;
-}
-
-static int serve_end(void **state)
-{
-    (void)state;
-    probe_stop(&probe);
-    return 0;
+    return serve_with(&options);
 }
 
 static const char *content_length(void)

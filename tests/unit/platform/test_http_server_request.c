@@ -1,16 +1,4 @@
-#include "http_probe.h"
-
-static struct probe    probe;
-static struct client   client;
-static struct response response;
-
-static int serve(void **state)
-{
-    (void)state;
-    struct http_server_options options = probe_options();
-    probe_start(&probe, &options);
-    return 0;
-}
+#include "http_fixture.h"
 
 static int serve_impatiently(void **state)
 {
@@ -18,15 +6,7 @@ static int serve_impatiently(void **state)
     struct http_server_options options = probe_options();
     options.headers_ms_max = 200;
     options.idle_ms_max = 200;
-    probe_start(&probe, &options);
-    return 0;
-}
-
-static int serve_end(void **state)
-{
-    (void)state;
-    probe_stop(&probe);
-    return 0;
+    return serve_with(&options);
 }
 
 static void path_and_query_arrive_as_they_were_sent(void **state)
