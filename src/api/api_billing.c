@@ -1,6 +1,6 @@
 #include "api/api.h"
 #include "api/listing.h"
-#include "api/render.h"
+#include "domain/render.h"
 
 static enum err get_balance(struct call *call, const struct request *request, struct reply *reply)
 {

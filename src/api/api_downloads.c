@@ -1,7 +1,7 @@
 #include "api/api.h"
 #include "api/byte_range.h"
-#include "api/render.h"
 #include "api/request_header.h"
+#include "domain/render.h"
 
 static void file_headers(struct call *call, struct reply *reply, const struct delivered_file *file,
                          struct str etag)

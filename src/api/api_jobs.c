@@ -1,7 +1,7 @@
 #include "api/api.h"
 #include "api/listing.h"
-#include "api/render.h"
 #include "base/time_text.h"
+#include "domain/render.h"
 
 enum { METADATA_BYTES_MAX = 1 << 20 };
 
@@ -161,7 +161,7 @@ static enum err get_job_files(struct call *call, const struct request *request, 
     int shown = listing_shown(&listing, count);
     reply_list_begin(reply);
     for (int i = 0; i < shown; i++)
-        render_file(call, &reply->out, NULL, &files[i]);
+        render_file(call, &reply->out, NULL, &files[i], LINKS_NOW);
     reply_list_end(
         reply, listing_cursor(call, &listing, count, &files[listing_last(&listing, count)].id, 0));
     return ERR_OK;

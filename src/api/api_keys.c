@@ -1,7 +1,7 @@
 #include "api/api.h"
 #include "api/listing.h"
-#include "api/render.h"
 #include "base/time_text.h"
+#include "domain/render.h"
 
 static unsigned in_scopes(const json_t *names)
 {

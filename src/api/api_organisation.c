@@ -1,6 +1,6 @@
 #include "api/api.h"
-#include "api/render.h"
 #include "base/num.h"
+#include "domain/render.h"
 
 static enum err get_settings(struct call *call, const struct request *request, struct reply *reply)
 {

@@ -1,19 +1,19 @@
 #include "api/api.h"
 #include "api/listing.h"
-#include "api/render.h"
 #include "base/time_text.h"
+#include "domain/render.h"
 
 static enum err render_with_file(struct call *call, struct reply *reply,
                                  const struct submission *submission)
 {
     if (submission->state != SUBMISSION_APPROVED) {
-        render_submission(call, &reply->out, NULL, submission, NULL);
+        render_submission(call, &reply->out, NULL, submission, NULL, LINKS_NOW);
         return ERR_OK;
     }
     struct delivered_file file;
     enum err              e = file_get_any(call, &submission->file_id, &file);
     if (e) return e;
-    render_submission(call, &reply->out, NULL, submission, &file);
+    render_submission(call, &reply->out, NULL, submission, &file, LINKS_NOW);
     return ERR_OK;
 }
 

@@ -1,5 +1,5 @@
-#include "api/render.h"
 #include "api/upload_stream.h"
+#include "domain/render.h"
 
 /* A whole file in one request. Its upload is in the store only once it has become a submission. */
 static enum err prepare(struct exchange *exchange)

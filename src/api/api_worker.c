@@ -1,6 +1,6 @@
 #include "api/api.h"
 #include "api/listing.h"
-#include "api/render.h"
+#include "domain/render.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 #include "api/api.h"
 #include "api/listing.h"
-#include "api/render.h"
+#include "domain/render.h"
 
 /* The job as this worker sees it: how many slots are open, and whether one is his for the asking.
  */

@@ -14,7 +14,8 @@ static const char *const prefixes[] = {
     [ID_FILE] = "file_",        [ID_API_KEY] = "key_",     [ID_TRANSACTION] = "crtx_",
     [ID_REQUEST] = "req_",      [ID_WORKER] = "wkr_",      [ID_INVITE] = "inv_",
     [ID_SESSION] = "ses_",      [ID_RESERVATION] = "rsv_", [ID_UPLOAD] = "upl_",
-    [ID_TASK] = "tsk_",         [ID_LOT] = "lot_",
+    [ID_TASK] = "tsk_",         [ID_LOT] = "lot_",         [ID_ENDPOINT] = "whe_",
+    [ID_OCCURRENCE] = "occ_",   [ID_EVENT] = "evt_",
 };
 static_assert(COUNT_OF(prefixes) == ID_KIND__COUNT, "every kind has a prefix");
 

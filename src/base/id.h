@@ -21,6 +21,9 @@ enum id_kind {
     ID_UPLOAD,       /* upl_ */
     ID_TASK,         /* tsk_ */
     ID_LOT,          /* lot_ */
+    ID_ENDPOINT,     /* whe_ */
+    ID_OCCURRENCE,   /* occ_ */
+    ID_EVENT,        /* evt_ */
     ID_KIND__COUNT
 };
 

@@ -237,6 +237,57 @@ static struct stmt *expirations_within_grants(struct db *db)
             " OR remaining_cents > granted_cents");
 }
 
+/* 9: a submission has been told of once for every verdict. The older ones were before events. */
+static struct stmt *verdicts_have_their_events(struct db *db)
+{
+    return db_query(
+        db, "SELECT s.id, s.status || ', attempt ' || CAST(s.attempt AS TEXT) || ', scored ' ||"
+            " CAST(coalesce(o.scored, 0) AS TEXT) || ', approved ' ||"
+            " CAST(coalesce(o.approved, 0) AS TEXT) || ', rejected ' ||"
+            " CAST(coalesce(o.rejected, 0) AS TEXT) FROM submissions s LEFT JOIN ("
+            " SELECT subject_id, sum(CASE type WHEN 'submission.scored' THEN 1 ELSE 0 END)"
+            " AS scored, sum(CASE type WHEN 'submission.approved' THEN 1 ELSE 0 END) AS approved,"
+            " sum(CASE type WHEN 'submission.rejected' THEN 1 ELSE 0 END) AS rejected"
+            " FROM occurrences GROUP BY subject_id) AS o ON o.subject_id = s.id"
+            " WHERE s.created_ms >= (SELECT value FROM server_state WHERE name = 'events_since_ms')"
+            " AND (coalesce(o.scored, 0) <> s.attempt -"
+            " CASE s.status WHEN 'pending_score' THEN 1 ELSE 0 END"
+            " OR coalesce(o.approved, 0) <> CASE s.status WHEN 'approved' THEN 1 ELSE 0 END"
+            " OR coalesce(o.rejected, 0) <> coalesce(o.scored, 0) - coalesce(o.approved, 0))");
+}
+
+/* 9: and a job once for its end. */
+static struct stmt *jobs_have_their_events(struct db *db)
+{
+    return db_query(
+        db, "SELECT j.id, j.status || ', completed ' || CAST(coalesce(o.completed, 0) AS TEXT) ||"
+            " ', cancelled ' || CAST(coalesce(o.cancelled, 0) AS TEXT) FROM jobs j LEFT JOIN ("
+            " SELECT subject_id, sum(CASE type WHEN 'job.completed' THEN 1 ELSE 0 END)"
+            " AS completed, sum(CASE type WHEN 'job.cancelled' THEN 1 ELSE 0 END) AS cancelled"
+            " FROM occurrences GROUP BY subject_id) AS o ON o.subject_id = j.id"
+            " WHERE j.created_ms >= (SELECT value FROM server_state WHERE name = 'events_since_ms')"
+            " AND (coalesce(o.completed, 0) <> CASE j.status WHEN 'completed' THEN 1 ELSE 0 END"
+            " OR coalesce(o.cancelled, 0) <> CASE j.status WHEN 'cancelled' THEN 1 ELSE 0 END)");
+}
+
+/* 9: nothing is told of what is not there. */
+static struct stmt *occurrences_have_their_subject(struct db *db)
+{
+    return db_query(db, "SELECT o.id, o.type || ' of ' || o.subject_id FROM occurrences o"
+                        " LEFT JOIN submissions s ON s.id = o.subject_id"
+                        " LEFT JOIN jobs j ON j.id = o.subject_id"
+                        " WHERE (o.type LIKE 'submission.%' AND s.id IS NULL)"
+                        " OR (o.type LIKE 'job.%' AND j.id IS NULL)");
+}
+
+/* 9: what waits for a job's files waits for files that there are. */
+static struct stmt *awaited_deliveries_are_due(struct db *db)
+{
+    return db_query(db, "SELECT e.id, 'awaits ' || e.awaits_job_id FROM webhook_events e"
+                        " WHERE e.awaits_job_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM files"
+                        " WHERE job_id = e.awaits_job_id AND delivered_ms IS NULL)");
+}
+
 static const struct check checks[] = {
     { "transfers_are_booked_right", transfers_are_booked_right },
     { "postings_sum_to_zero", postings_sum_to_zero },
@@ -257,6 +308,10 @@ static const struct check checks[] = {
     { "lots_match_balances", lots_match_balances },
     { "job_parts_match_escrow", job_parts_match_escrow },
     { "expirations_within_grants", expirations_within_grants },
+    { "verdicts_have_their_events", verdicts_have_their_events },
+    { "jobs_have_their_events", jobs_have_their_events },
+    { "occurrences_have_their_subject", occurrences_have_their_subject },
+    { "awaited_deliveries_are_due", awaited_deliveries_are_due },
 };
 
 static void breach(struct audit_report *report, const char *check, struct str subject,

@@ -3,6 +3,7 @@
 #include "base/encode.h"
 #include "base/json_out.h"
 #include "base/time_text.h"
+#include "domain/event.h"
 
 enum { MANIFEST_LINE_BYTES_MAX = 2048 };
 
@@ -92,13 +93,18 @@ enum err file_get_any(struct call *call, const struct id *id, struct delivered_f
 
 enum err file_delivered(struct call *call, const struct task *task)
 {
-    enum err e = task_finish(call, task);
+    struct delivered_file file;
+    enum err              e = task_finish(call, task);
+    if (e) return e;
+    e = file_get_any(call, &task->subject_id, &file);
     if (e) return e;
     /* tenant: keyed by the file that the task names */
     struct stmt *q = db_query(call->db, "UPDATE files SET delivered_ms = $2 WHERE id = $1");
-    bind_id(q, 1, &task->subject_id);
+    bind_id(q, 1, &file.id);
     bind_int(q, 2, call->now_ms);
-    return stmt_run(q, &call->error, NULL);
+    e = stmt_run(q, &call->error, NULL);
+    if (e) return e;
+    return event_job_delivered(call, &file.job_id);
 }
 
 /* What a link's signature covers: its other parts, letter by letter. */

@@ -4,6 +4,8 @@
 
 #include "domain/submission.h"
 
+/* A link is the public URL and some 200 bytes. */
+enum { DOWNLOAD_URL_BYTES_MAX = CONFIG_TEXT_BYTES_MAX + 256 };
 static const int64_t DOWNLOAD_LINK_LIFETIME_MS = (int64_t)7 * 24 * 3600 * 1000;
 
 struct delivered_file {
@@ -34,7 +36,8 @@ MUST_USE enum err file_list(struct call *call, const struct job *job, const stru
 MUST_USE enum err file_get_any(struct call *call, const struct id *id,
                                struct delivered_file *ret_file);
 
-/* The delivery is on disk: note it and finish the task. ERR_CONFLICT "task_lost". */
+/* The delivery is on disk: note it, finish the task, and release the events that waited for the
+ * job's last. ERR_CONFLICT "task_lost". */
 MUST_USE enum err file_delivered(struct call *call, const struct task *task);
 
 /* A download link valid for DOWNLOAD_LINK_LIFETIME_MS from now. Owned by the arena. */

@@ -4,6 +4,7 @@
 #include "domain/credits.h"
 #include "domain/organisation.h"
 #include "domain/reservation.h"
+#include "domain/resource_event.h"
 
 #include <assert.h>
 
@@ -367,5 +368,5 @@ enum err job_cancel(struct call *call, struct str id_text, struct job *ret_job)
     e = job_save(call, &job);
     if (e) return e;
     *ret_job = job;
-    return ERR_OK;
+    return event_of_job(call, EVENT_JOB_CANCELLED, &job);
 }

@@ -2,6 +2,7 @@
 
 #include "domain/credits.h"
 #include "domain/delivered_file.h"
+#include "domain/resource_event.h"
 #include "domain/slot_rules.h"
 #include "domain/submission_row.h"
 
@@ -148,7 +149,9 @@ enum err submission_receive(struct call *call, const struct reservation *reserva
     e = submission_save(call, &row, STR_NONE);
     if (e) return e;
     *ret_submission = row;
-    return job_save(call, &job);
+    e = job_save(call, &job);
+    if (e || is_first) return e;
+    return event_of_verdict(call, &row);
 }
 
 /* --- judging --- */
@@ -235,7 +238,11 @@ enum err submission_judge(struct call *call, const struct task *task, const stru
     }
     e = submission_save(call, &row, verdict->record);
     if (e) return e;
-    return job_save(call, &job);
+    e = job_save(call, &job);
+    if (e) return e;
+    e = event_of_verdict(call, &row);
+    if (e || !passes || job.state != JOB_COMPLETED) return e;
+    return event_of_job(call, EVENT_JOB_COMPLETED, &job);
 }
 
 /* --- retry --- */

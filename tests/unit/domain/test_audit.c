@@ -86,7 +86,8 @@ static void audit_passes_on_an_empty_store(void **state)
                    "DELETE FROM transfers; DELETE FROM lots; DELETE FROM job_lots;"
                    "DELETE FROM jobs; DELETE FROM submissions; DELETE FROM reservations;"
                    "DELETE FROM files; DELETE FROM payouts; DELETE FROM tasks;"
-                   "DELETE FROM workers; DELETE FROM balances");
+                   "DELETE FROM workers; DELETE FROM balances;"
+                   "DELETE FROM occurrences");
     market_is_sound(market);
 }
 
@@ -359,6 +360,61 @@ static void audit_finds_files_without_their_bytes(void **state)
     assert_non_null(strstr(market->breaches, " files_have_their_bytes "));
 }
 
+static void audit_finds_a_verdict_that_was_not_told_once(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "verdicts_have_their_events";
+    assert_found(market, check, "DELETE FROM occurrences WHERE type = 'submission.scored'");
+    assert_found(market, check,
+                 "UPDATE occurrences SET type = 'submission.approved'"
+                 " WHERE type = 'submission.rejected'");
+    assert_found(market, check,
+                 "INSERT INTO occurrences SELECT id || '2', org_id, environment, type, subject_id,"
+                 " data, created_ms FROM occurrences WHERE type = 'submission.approved' LIMIT 1");
+}
+
+static void audit_finds_a_job_whose_end_was_not_told_once(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "jobs_have_their_events";
+    assert_found(market, check, "DELETE FROM occurrences WHERE type = 'job.cancelled'");
+    assert_found(market, check, "DELETE FROM occurrences WHERE type = 'job.completed'");
+    assert_found(market, check,
+                 "INSERT INTO occurrences SELECT id || '2', org_id, environment, type, subject_id,"
+                 " data, created_ms FROM occurrences WHERE type = 'job.completed' LIMIT 1");
+}
+
+static void audit_finds_events_of_nothing(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "occurrences_have_their_subject";
+    assert_found(market, check,
+                 "UPDATE occurrences SET subject_id = 'sub_x'"
+                 " WHERE type = 'submission.scored'");
+    assert_found(market, check,
+                 "UPDATE occurrences SET subject_id = 'job_x' WHERE type = 'job.cancelled'");
+}
+
+static void audit_finds_events_that_wait_for_no_delivery(void **state)
+{
+    struct market *market = *state;
+    assert_found(market, "awaited_deliveries_are_due",
+                 "INSERT INTO webhook_events SELECT 'evt_x', org_id, environment, 'whe_x', id,"
+                 " 'pending', 0, 0, subject_id, 0, NULL FROM occurrences"
+                 " WHERE type = 'job.completed'");
+}
+
+static void audit_leaves_what_is_older_than_events_alone(void **state)
+{
+    struct market *market = *state;
+    scratch_script(market->db, "UPDATE server_state SET value = 1 + (SELECT max(created_ms) FROM"
+                               " submissions) WHERE name = 'events_since_ms';"
+                               "UPDATE server_state SET value = max(value, (SELECT 1 +"
+                               " max(created_ms) FROM jobs)) WHERE name = 'events_since_ms';"
+                               "DELETE FROM occurrences");
+    market_is_sound(market);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +443,11 @@ int main(void)
         audit_test(audit_counts_its_checks_and_names_the_subject),
         audit_test(audit_asks_for_the_bytes_of_every_file),
         audit_test(audit_finds_files_without_their_bytes),
+        audit_test(audit_finds_a_verdict_that_was_not_told_once),
+        audit_test(audit_finds_a_job_whose_end_was_not_told_once),
+        audit_test(audit_finds_events_of_nothing),
+        audit_test(audit_finds_events_that_wait_for_no_delivery),
+        audit_test(audit_leaves_what_is_older_than_events_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

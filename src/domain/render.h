@@ -1,7 +1,7 @@
-/* Resources as the API returns them: one writer each, used by every reply that shows one. key is as
- * for the out_ functions. */
-#ifndef FIRSTHAND_API_RENDER_H
-#define FIRSTHAND_API_RENDER_H
+/* Resources as the API returns them: one writer each, used by every reply and every event that
+ * shows one. key is as for the out_ functions. */
+#ifndef FIRSTHAND_DOMAIN_RENDER_H
+#define FIRSTHAND_DOMAIN_RENDER_H
 
 #include "base/json_out.h"
 #include "domain/api_key.h"
@@ -12,13 +12,18 @@
 
 void render_job(struct json_out *out, const char *key, const struct job *job);
 
+/* Download links expire: what is kept to be told later has places for them, see event_data_render.
+ */
+enum links { LINKS_NOW, LINKS_LATER };
+
 /* call signs the download link. */
 void render_file(struct call *call, struct json_out *out, const char *key,
-                 const struct delivered_file *file);
+                 const struct delivered_file *file, enum links links);
 
 /* file is NULL unless the submission is approved. */
 void render_submission(struct call *call, struct json_out *out, const char *key,
-                       const struct submission *submission, const struct delivered_file *file);
+                       const struct submission *submission, const struct delivered_file *file,
+                       enum links links);
 
 void render_new_key(struct json_out *out, const char *key, const struct api_key *api_key);
 void render_key(struct json_out *out, const char *key, const struct api_key *api_key);

@@ -1,4 +1,6 @@
-#include "api/render.h"
+#include "domain/render.h"
+
+#include "domain/event.h"
 
 static void out_id(struct json_out *out, const char *key, const struct id *id)
 {
@@ -78,11 +80,17 @@ void render_job(struct json_out *out, const char *key, const struct job *job)
     out_close(out);
 }
 
-void render_file(struct call *call, struct json_out *out, const char *key,
-                 const struct delivered_file *file)
+static void out_link(struct call *call, struct json_out *out, const struct id *file_id)
 {
     int64_t    expires_ms;
-    struct str url = file_download_url(call, &file->id, &expires_ms);
+    struct str url = file_download_url(call, file_id, &expires_ms);
+    out_text(out, "download_url", url);
+    out_time(out, "download_url_expires_at", expires_ms);
+}
+
+void render_file(struct call *call, struct json_out *out, const char *key,
+                 const struct delivered_file *file, enum links links)
+{
     out_resource(out, key, "file", &file->id);
     out_id(out, "job_id", &file->job_id);
     out_id(out, "submission_id", &file->submission_id);
@@ -92,8 +100,10 @@ void render_file(struct call *call, struct json_out *out, const char *key,
     out_int_or_null(out, "width", file->width);
     out_int_or_null(out, "height", file->height);
     out_text(out, "original_filename", file->filename);
-    out_text(out, "download_url", url);
-    out_time(out, "download_url_expires_at", expires_ms);
+    if (links == LINKS_NOW)
+        out_link(call, out, &file->id);
+    else
+        event_data_place_link(call, out, &file->id);
     out_time(out, "created_at", file->created_ms);
     out_text(out, "content_hash", file->sha256);
     out_time(out, "captured_at", file->captured_ms);
@@ -102,7 +112,8 @@ void render_file(struct call *call, struct json_out *out, const char *key,
 }
 
 void render_submission(struct call *call, struct json_out *out, const char *key,
-                       const struct submission *submission, const struct delivered_file *file)
+                       const struct submission *submission, const struct delivered_file *file,
+                       enum links links)
 {
     out_resource(out, key, "submission", &submission->id);
     out_id(out, "job_id", &submission->job_id);
@@ -110,7 +121,7 @@ void render_submission(struct call *call, struct json_out *out, const char *key,
     out_int_or_null(out, "ai_star_rating", submission->stars);
     out_text(out, "ai_reasoning", submission->reasoning);
     if (file)
-        render_file(call, out, "file", file);
+        render_file(call, out, "file", file, links);
     else
         out_null(out, "file");
     out_time(out, "created_at", submission->created_ms);
