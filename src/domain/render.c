@@ -212,6 +212,43 @@ void render_settings(struct json_out *out, const char *key, const struct setting
     out_close(out);
 }
 
+static void out_event_types(struct json_out *out, unsigned events)
+{
+    out_array(out, "events");
+    for (int i = 0; i < EVENT_TYPE__COUNT; i++)
+        if (events & BIT(i)) out_text(out, NULL, str_of(event_type_name((enum event_type)i)));
+    out_close(out);
+}
+
+/* Open an endpoint, with what a new and a listed one have in common. */
+static void out_webhook_endpoint(struct json_out *out, const char *key,
+                                 const struct webhook_endpoint *endpoint)
+{
+    out_resource(out, key, "webhook_endpoint", &endpoint->id);
+    out_text(out, "url", endpoint->url);
+    out_text(out, "status", str_of(endpoint_state_name(endpoint->state)));
+    out_text(out, "description", endpoint->description);
+    out_event_types(out, endpoint->events);
+    out_text(out, "disabled_reason", endpoint->disabled_reason);
+    out_time(out, "created_at", endpoint->created_ms);
+    out_time(out, "updated_at", endpoint->updated_ms);
+}
+
+void render_new_webhook_endpoint(struct json_out *out, const char *key,
+                                 const struct webhook_endpoint *endpoint)
+{
+    out_webhook_endpoint(out, key, endpoint);
+    out_text(out, "signing_secret", endpoint->signing_secret);
+    out_close(out);
+}
+
+void render_webhook_endpoint(struct json_out *out, const char *key,
+                             const struct webhook_endpoint *endpoint)
+{
+    out_webhook_endpoint(out, key, endpoint);
+    out_close(out);
+}
+
 void render_worker_session(struct json_out *out, const char *key,
                            const struct worker_session *session)
 {
