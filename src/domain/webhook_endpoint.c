@@ -74,18 +74,28 @@ enum err webhook_endpoint_get_any(struct call *call, const struct id *id,
     return read_one(call, q, ret_endpoint);
 }
 
-enum err webhook_endpoint_get(struct call *call, struct str id_text,
-                              struct webhook_endpoint *ret_endpoint)
+enum err webhook_endpoint_get_kept(struct call *call, struct str id_text,
+                                   struct webhook_endpoint *ret_endpoint)
 {
     struct id id;
     if (!id_parse(id_text, ID_ENDPOINT, &id)) return no_endpoint(call);
     struct stmt *q = db_query(call->db, "SELECT " ENDPOINT_COLUMNS " FROM webhook_endpoints"
-                                        " WHERE id = $1 AND org_id = $2 AND environment = $3"
-                                        " AND deleted_ms IS NULL");
+                                        " WHERE id = $1 AND org_id = $2 AND environment = $3");
     bind_id(q, 1, &id);
     bind_id(q, 2, &call->actor.org_id);
     bind_int(q, 3, call->actor.environment);
     return read_one(call, q, ret_endpoint);
+}
+
+enum err webhook_endpoint_get(struct call *call, struct str id_text,
+                              struct webhook_endpoint *ret_endpoint)
+{
+    struct webhook_endpoint endpoint;
+    enum err                e = webhook_endpoint_get_kept(call, id_text, &endpoint);
+    if (e) return e;
+    if (endpoint.deleted_ms) return no_endpoint(call);
+    *ret_endpoint = endpoint;
+    return ERR_OK;
 }
 
 enum err webhook_endpoint_list(struct call *call, const struct id *before, int count,
@@ -179,7 +189,7 @@ enum err webhook_endpoint_rotate(struct call *call, struct webhook_endpoint *end
 
 static enum err refuse_url(struct call *call, const char *message)
 {
-    error_add_fault(&call->error, call->arena, STR("url"), "url", "%s", message);
+    error_add_fault(&call->error, call->arena, STR("url"), "format", "%s", message);
     return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "url %s", message);
 }
 

@@ -52,6 +52,10 @@ MUST_USE enum err webhook_endpoint_create(struct call *call, const struct webhoo
 MUST_USE enum err webhook_endpoint_get(struct call *call, struct str id_text,
                                        struct webhook_endpoint *ret_endpoint);
 
+/* The same, also one that is deleted: its events are listed still. */
+MUST_USE enum err webhook_endpoint_get_kept(struct call *call, struct str id_text,
+                                            struct webhook_endpoint *ret_endpoint);
+
 /* For runners: whoever's it is, also a deleted one. ERR_NOT_FOUND "webhook_endpoint". */
 MUST_USE enum err webhook_endpoint_get_any(struct call *call, const struct id *id,
                                            struct webhook_endpoint *ret_endpoint);

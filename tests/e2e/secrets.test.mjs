@@ -11,12 +11,14 @@ import { Secrets } from "../lib/secrets.mjs";
 import { start } from "../lib/server.mjs";
 
 const RANDOM = "0123456789abcdefghijABCDEFGHIJ01234567"; /* the shape of what follows fh_live_ */
+const WEBHOOK = `whsec_${Buffer.alloc(32, 0xfb).toString("base64")}`; /* with + and / in it */
 const SIGNATURE = "s-_".repeat(14) + "A";
 
 function known() {
   const secrets = new Secrets();
   secrets.learn(`{"api_key":"fh_live_${RANDOM}"}`);
   secrets.learn(`{"url":"http://127.0.0.1:3000/files/file_X?expires=1&key=1&signature=${SIGNATURE}"}`);
+  secrets.learn(`{"signing_secret":"${WEBHOOK}"}`);
   secrets.learnRequest("/worker/v1/sessions", { email: "w@example.com", password: "correct horse" });
   return secrets;
 }
@@ -27,6 +29,8 @@ describe("the search for secrets", () => {
     "a key without its prefix": `{"detail":"${RANDOM.slice(0, 32)}"}`,
     "a key among other letters": `{"detail":"xyz_${RANDOM}xyz"}`,
     "a link's signature": `{"path":"/files/file_X","query":"signature=${SIGNATURE}"}`,
+    "a webhook secret": `{"secret":"${WEBHOOK}"}`,
+    "a webhook secret without its prefix": `{"secret":"${WEBHOOK.slice(6)}"}`,
     "a password": '{"body":{"password":"correct horse"}}',
   };
   for (const [what, line] of Object.entries(leaks))
@@ -48,7 +52,7 @@ describe("the search for secrets", () => {
       const secrets = known();
       secrets.addServerKey(folder);
       secrets.assertAbsentFromFolder(folder);
-      for (const secret of [`fh_live_${RANDOM}`, "correct horse", SIGNATURE, "c4".repeat(32)]) {
+      for (const secret of [`fh_live_${RANDOM}`, "correct horse", SIGNATURE, WEBHOOK, "c4".repeat(32)]) {
         writeFileSync(join(folder, "store.db"), Buffer.concat([randomBytes(5000), Buffer.from(secret), randomBytes(5000)]));
         assert.throws(() => secrets.assertAbsentFromFolder(folder), /in clear/, secret);
       }
