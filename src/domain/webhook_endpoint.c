@@ -4,6 +4,7 @@
 #include "base/world.h"
 #include "domain/event.h"
 #include "domain/render.h"
+#include "platform/http_guard.h"
 
 #include <assert.h>
 
@@ -187,19 +188,13 @@ enum err webhook_endpoint_rotate(struct call *call, struct webhook_endpoint *end
 
 /* --- making and changing --- */
 
-static enum err refuse_url(struct call *call, const char *message)
-{
-    error_add_fault(&call->error, call->arena, STR("url"), "format", "%s", message);
-    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "url %s", message);
-}
-
 enum err webhook_endpoint_check_url(struct call *call, struct str url)
 {
-    struct str rest = url, scheme, host;
-    if (!str_starts_with(url, STR("https://"))) return refuse_url(call, "must begin with https://");
-    if (!str_cut(&rest, ':', &scheme) || !str_cut(&rest, '/', &host))
-        return refuse_url(call, "is not a web address");
-    return ERR_OK;
+    bool         may_be_plain = call->config->webhook_allow.len > 0;
+    struct error refusal = { 0 };
+    if (http_guard_check_url(url, may_be_plain, &refusal, NULL) == ERR_OK) return ERR_OK;
+    error_add_fault(&call->error, call->arena, STR("url"), "format", "%s", refusal.detail);
+    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "url %s", refusal.detail);
 }
 
 static enum err check_has_room(struct call *call)
