@@ -24,8 +24,8 @@ export const NOBODY = Object.freeze({
 export const BODIES = Object.freeze({
   createJob: JOB,
   createApiKey: { name: "a key", scopes: ["jobs:read"], environment: "live" },
-  createWebhookEndpoint: { url: "https://hooks.example.invalid/firsthand" },
-  updateWebhookEndpoint: { description: "another" },
+  createWebhookEndpoint: { url: "https://hooks.example.invalid/firsthand", events: ["job.completed"] },
+  updateWebhookEndpoint: { description: "another", events: ["job.completed"] },
   replayWebhookEvents: { since: "2026-01-01T00:00:00Z", until: "2200-01-01T00:00:00Z" },
   updateOrganizationSettings: { auto_top_up_enabled: false },
   joinWithInvite: { invite: "nothing", name: "Wanda", email: "wanda@example.com", password: "correct horse" },

@@ -288,6 +288,10 @@ static void plain_addresses_of_https_only(void **state)
     REFUSED(market, webhook_endpoint_check_url(&market->call, STR("http://example.org/")),
             ERR_UNPROCESSABLE, "body_invalid");
     assert_string_equal(market->call.error.faults->field, "url");
+    REFUSED(market, webhook_endpoint_check_url(&market->call, STR("https://a:b@example.org/")),
+            ERR_UNPROCESSABLE, "body_invalid");
+    market->config.webhook_allow = STR("10.0.0.0/8");
+    DONE(market, webhook_endpoint_check_url(&market->call, STR("http://example.org/")));
 }
 
 #define endpoint_test(name) cmocka_unit_test_setup_teardown(name, market_setup, market_teardown)
