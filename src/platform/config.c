@@ -60,6 +60,8 @@ static const struct setting settings[] = {
       "address ranges that webhooks may reach although private, and over http" },
     { "webhook-schedule", SETTING_TEXT, AT(webhook_schedule_text), 0, 0,
       "0,1m,5m,30m,2h,8h,12h,24h,24h", false, "waits before each attempt; strict: the first six" },
+    { "event-retention", SETTING_DURATION, AT(event_retention_ms), 0, HOURS(24 * 3650), "30d",
+      false, "how long webhook events are kept; 0 = for ever" },
     { "test-clock", SETTING_SWITCH, AT(test_clock), 0, 0, "off", false,
       "enables POST /test/clock/advance; never in production" },
     { "tasks", SETTING_SWITCH, AT(tasks), 0, 0, "on", false, "off: an API-only node" },

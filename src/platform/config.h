@@ -34,6 +34,7 @@ struct config {
     struct str            webhook_allow; /* see http_guard_open */
     struct str            webhook_schedule_text;
     struct retry_schedule webhook_schedule; /* from it */
+    int64_t               event_retention_ms;
     bool                  test_clock;
     bool                  tasks;
     struct str            tls_cert;

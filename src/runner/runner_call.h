@@ -28,8 +28,8 @@ task_fn          score_task, deliver_task;
 /* How long a claim on a scoring task lasts: longer than any examination. */
 int64_t score_lease_ms(const struct config *config);
 
-/* Write down what time has done: lapsed reservations, expired credit, old idempotency keys, last
- * uses, expired uploads. */
+/* Write down what time has done: lapsed reservations, expired credit, old idempotency keys, old
+ * events, last uses, expired uploads. */
 void sweep_run(const struct runner_services *services);
 
 #endif

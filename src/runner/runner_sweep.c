@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "domain/api_key.h"
 #include "domain/credits.h"
+#include "domain/event_retention.h"
 #include "domain/idempotency.h"
 #include "domain/reservation.h"
 #include "domain/worker.h"
@@ -27,6 +28,11 @@ static enum err sweep_idempotency(struct call *call, int *ret_done)
     enum err e = idempotency_sweep(call, SWEEP_ROWS_MAX, &count);
     *ret_done = (int)count;
     return e;
+}
+
+static enum err sweep_events(struct call *call, int *ret_done)
+{
+    return event_retention_sweep(call, SWEEP_ROWS_MAX, ret_done);
 }
 
 struct round {
@@ -108,6 +114,7 @@ void sweep_run(const struct runner_services *services)
     sweep_all(services, sweep_reservations);
     sweep_all(services, sweep_credits);
     sweep_all(services, sweep_idempotency);
+    sweep_all(services, sweep_events);
     sweep_uses(services);
     services->sweep_uploads(services->uploads_context);
 }
