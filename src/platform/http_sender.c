@@ -26,7 +26,7 @@ static const char *const outcome_names[] = {
 };
 static_assert(COUNT_OF(outcome_names) == HTTP_OUTCOME__COUNT, "every outcome has a name");
 
-const char *http_outcome_name(enum http_outcome outcome)
+const char *http_send_outcome_name(enum http_send_outcome outcome)
 {
     CHECK((unsigned)outcome < HTTP_OUTCOME__COUNT);
     return outcome_names[outcome];
@@ -123,7 +123,7 @@ void http_sender_submit(struct http_sender *sender, struct http_send *send)
 }
 
 void http_sender_end(struct http_sender *sender, struct transfer *transfer,
-                     enum http_outcome outcome)
+                     enum http_send_outcome outcome)
 {
     struct http_send *send = transfer->send;
     send->outcome = outcome;

@@ -16,7 +16,7 @@ enum {
 };
 
 /* How a request ended. */
-enum http_outcome {
+enum http_send_outcome {
     HTTP_ANSWERED, /* whatever the status */
     HTTP_URL_REFUSED,
     HTTP_NAME_UNKNOWN, /* does not resolve */
@@ -29,7 +29,7 @@ enum http_outcome {
     HTTP_OUTCOME__COUNT
 };
 
-const char *http_outcome_name(enum http_outcome outcome); /* a slug: "timed_out" */
+const char *http_send_outcome_name(enum http_send_outcome outcome); /* a slug: "timed_out" */
 
 struct transfer;
 
@@ -44,11 +44,11 @@ struct http_send {
     void *argument;
 
     /* Set before done is called. */
-    enum http_outcome outcome;
-    int               status; /* 0 unless answered */
-    int64_t           latency_us;
-    int64_t           retry_after_s; /* 0 = not said */
-    struct str        reply;         /* how the body began; gone after done */
+    enum http_send_outcome outcome;
+    int                    status; /* 0 unless answered */
+    int64_t                latency_us;
+    int64_t                retry_after_s; /* 0 = not said */
+    struct str             reply;         /* how the body began; gone after done */
 
     struct http_send *next; /* both the sender's */
     struct transfer  *transfer;

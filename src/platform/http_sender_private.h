@@ -56,6 +56,6 @@ void transfer_expire(struct transfer *transfer, int64_t now_us);
 
 /* Hand over to the caller: from transfer_… to the loop. */
 void http_sender_end(struct http_sender *sender, struct transfer *transfer,
-                     enum http_outcome outcome);
+                     enum http_send_outcome outcome);
 
 #endif

@@ -163,7 +163,7 @@ static void take_addresses(void *argument, const struct sockaddr_storage *addres
 {
     struct transfer         *transfer = argument;
     const struct http_guard *guard = transfer->sender->options.guard;
-    enum http_outcome        refusal = count == 0 ? HTTP_NAME_UNKNOWN : HTTP_ANSWERED;
+    enum http_send_outcome   refusal = count == 0 ? HTTP_NAME_UNKNOWN : HTTP_ANSWERED;
     for (int i = 0; i < count; i++) {
         transfer->addresses[i] = addresses[i];
         set_port(&transfer->addresses[i], transfer->url.port);
@@ -222,7 +222,7 @@ void transfer_expire(struct transfer *transfer, int64_t now_us)
     http_sender_end(transfer->sender, transfer, HTTP_TIMED_OUT);
 }
 
-static enum http_outcome outcome_of(const struct transfer *transfer, CURLcode result)
+static enum http_send_outcome outcome_of(const struct transfer *transfer, CURLcode result)
 {
     switch (result) {
     case CURLE_OK: return HTTP_ANSWERED;
@@ -246,7 +246,7 @@ static enum http_outcome outcome_of(const struct transfer *transfer, CURLcode re
 }
 
 /* Nothing was sent yet, and another address might be reached. */
-static bool may_try_next(const struct transfer *transfer, enum http_outcome outcome)
+static bool may_try_next(const struct transfer *transfer, enum http_send_outcome outcome)
 {
     curl_off_t connected_us = 0;
     curl_easy_getinfo(transfer->curl, CURLINFO_CONNECT_TIME_T, &connected_us);
@@ -257,8 +257,8 @@ static bool may_try_next(const struct transfer *transfer, enum http_outcome outc
 
 void transfer_ended(struct transfer *transfer, CURLcode result)
 {
-    struct http_send *send = transfer->send;
-    enum http_outcome outcome = outcome_of(transfer, result);
+    struct http_send      *send = transfer->send;
+    enum http_send_outcome outcome = outcome_of(transfer, result);
     CHECK(curl_multi_remove_handle(transfer->sender->multi, transfer->curl) == CURLM_OK);
     transfer->is_under_way = false;
     if (may_try_next(transfer, outcome)) {

@@ -98,13 +98,13 @@ static void finish(struct fixture *at, const struct asked *asked)
 
 /* Ask and hold the outcome and status against these. */
 static void assert_ends(struct fixture *at, const char *path, int64_t timeout_ms,
-                        enum http_outcome outcome, int status)
+                        enum http_send_outcome outcome, int status)
 {
     struct asked asked;
     submit(at, &asked, path, timeout_ms);
     finish(at, &asked);
     if (asked.send.outcome != outcome)
-        fail_msg("%s: %s", path, http_outcome_name(asked.send.outcome));
+        fail_msg("%s: %s", path, http_send_outcome_name(asked.send.outcome));
     assert_int_equal(asked.send.status, status);
 }
 
@@ -271,7 +271,7 @@ static void refused_places_are_never_connected(void **state)
         submit_url(at, &asked, url, LONG_MS);
         finish(at, &asked);
         if (asked.send.outcome != HTTP_ADDRESS_REFUSED)
-            fail_msg("%s: %s", url, http_outcome_name(asked.send.outcome));
+            fail_msg("%s: %s", url, http_send_outcome_name(asked.send.outcome));
     }
     submit_url(at, &asked, "http://93.184.216.34/", LONG_MS);
     finish(at, &asked);
