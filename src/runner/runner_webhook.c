@@ -245,9 +245,9 @@ static enum err serve_lanes(struct call *call, void *argument)
 {
     struct webhook_runner *runner = argument;
     struct lanes          *lanes = &runner->lanes;
-    int                    first = runner->turn++ % num_max(lanes->count, 1);
+    unsigned               first = runner->turn++;
     for (int i = 0; i < lanes->count; i++) {
-        struct lane *lane = lanes->in_use[(first + i) % lanes->count];
+        struct lane *lane = lanes->in_use[(first + (unsigned)i) % (unsigned)lanes->count];
         enum err     e = may_begin(runner, lane) ? serve_lane(call, runner, lane) : ERR_OK;
         if (e) return e;
     }

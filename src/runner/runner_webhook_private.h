@@ -34,7 +34,7 @@ struct webhook_runner {
     atomic_bool            is_woken, is_stopping;
     struct http_sender    *sender;
     struct lanes           lanes;
-    int                    turn; /* which lane is served first */
+    unsigned               turn; /* which lane is served first */
     bool                   wants_scan;
     int64_t                scan_after_us; /* not before */
     int64_t                next_due_ms;   /* by the world's clock; what is known to come due */
