@@ -223,7 +223,8 @@ static enum err server_do(struct model *model, const struct doing *doing, struct
     case OP_CREATE: return server_create(model, &operation->asked, &done->job_id);
     case OP_CANCEL: return server_cancel(model, &ref->jobs[object], &done->job_id);
     case OP_ACCEPT:
-        return reservation_accept(call, id_str(&ref->jobs[object].id), &done->lease, &is_new);
+        return reservation_accept(call, id_str(&ref->jobs[object].id), &(struct whereabouts){ 0 },
+                                  &done->lease, &is_new);
     case OP_RELEASE: return reservation_release(call, id_str(&ref->leases[object].id));
     case OP_RENEW: return server_renew(model, &ref->leases[object]);
     case OP_RECEIVE: return server_receive(model, &ref->leases[object], operation->bytes);
