@@ -14,7 +14,7 @@ const jsonOperations = operations.filter((one) => one.bodySchema);
 let server, org, buyer, worker, nobody;
 
 before(async () => {
-  server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0 });
+  server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0, signup: "open", "signups-per-minute": 0 });
   org = await server.createOrg({ credits: 100_000_000 });
   buyer = server.client(org.live_key);
   worker = server.client((await server.createWorker()).token);
