@@ -232,7 +232,8 @@ describe("a body that is not JSON as it should be", () => {
   ];
   for (const [name, raw, code] of cases)
     it(`is refused as ${code}: ${name}`, async () => {
-      for (const one of jsonOperations) assertCode(await send(one, { raw }), 400, code);
+      for (const one of jsonOperations.filter(({ requestBody }) => requestBody.required || raw !== ""))
+        assertCode(await send(one, { raw }), 400, code);
     });
 
   it("is refused as too_many_values: 100,001 numbers", async () => {
