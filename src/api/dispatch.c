@@ -1,6 +1,7 @@
 #include "api/admission.h"
 #include "api/api.h"
 #include "api/reply.h"
+#include "base/encode.h"
 #include "base/log.h"
 #include "domain/api_key.h"
 #include "domain/worker.h"
@@ -321,9 +322,12 @@ static void on_request(void *context, struct http_exchange *http)
 }
 
 /* Every secret of ours begins with "fh_". A client that puts one where an id belongs does not leave
- * it in the log. */
-static struct str path_to_log(struct str path)
+ * it in the log, however it spells it. */
+static struct str path_to_log(struct arena *arena, struct str path)
 {
+    struct str decoded;
+    if (memchr(path.data, '%', path.len) && decode_percent(arena, path, false, &decoded))
+        path = decoded;
     const char *secret = memmem(path.data, path.len, "fh_", 3);
     return secret ? str_take(path, (size_t)(secret - path.data) + 3) : path;
 }
@@ -336,7 +340,8 @@ static void log_access(const struct exchange *exchange, const struct http_outcom
     log_begin(&line, outcome->status >= 500 ? LOG_ERROR : LOG_INFO, "request");
     log_text(&line, "id", id_str(&exchange->request_id));
     log_text(&line, "method", http->method);
-    log_text(&line, "path", path_to_log(http->path)); /* never the query: links are signed in it */
+    log_text(&line, "path",
+             path_to_log(http->arena, http->path)); /* never the query: links are signed there */
     if (exchange->request.operation)
         log_text(&line, "operation", exchange->request.operation->operation_id);
     log_int(&line, "status", outcome->status);

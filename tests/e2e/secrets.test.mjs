@@ -83,12 +83,13 @@ describe("a secret that a client puts where an id belongs", () => {
     const { org, worker, server } = market;
     try {
       for (const secret of [org.live_key, org.test_key, worker.token])
-        for (const path of [`/v1/jobs/${secret}`, `/v1/api_keys/${secret}/rotate`, `/worker/v1/uploads/${secret}`, `/files/${secret}`, `/${secret}`, `/v1/jobs/x${secret}`])
+        for (const path of [`/v1/jobs/${secret}`, `/v1/jobs/${percent(secret)}`, `/v1/jobs/%66h%5F${secret.slice(3)}`, `/v1/api_keys/${secret}/rotate`, `/worker/v1/uploads/${secret}`, `/files/${secret}`, `/${secret}`, `/v1/jobs/x${secret}`])
           for (const method of ["GET", "POST", "DELETE"]) await market.buyer.request(method, path, { isChecked: false });
       await server.halt();
       server.assertSecretsKept();
       const paths = server.logLines.map((line) => JSON.parse(line).path).filter(Boolean);
       assert.ok(paths.some((path) => path.startsWith("/v1/api_keys/fh_")), "what was asked can still be told");
+      assert.ok(!paths.some((path) => path.includes("%66")), "spelt in hexadecimal digits it is as readable");
     } finally {
       await market.stop();
     }
@@ -118,3 +119,8 @@ describe("a whole job", () => {
     }
   });
 });
+
+/* Every character as its hexadecimal digits. */
+function percent(text) {
+  return [...text].map((character) => `%${character.charCodeAt(0).toString(16)}`).join("");
+}
