@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { assertRefused, openMarket } from "../lib/market.mjs";
 import { sample } from "../lib/samples.mjs";
+import { Tus } from "../lib/tus.mjs";
 
 const HOUR_S = 3600;
 const accept = (worker, job) => worker.post(`/worker/v1/jobs/${job.id}/accept`);
@@ -13,12 +14,16 @@ async function jobWithDeadline(market, overrides = {}) {
 }
 
 describe("past its deadline, with nobody sweeping, a job", () => {
-  let market, job, reservation;
+  const bytes = sample("photo.jpg"), half = bytes.length >> 1;
+  let market, job, reservation, sender, upload;
   before(async () => {
     market = await openMarket({ tasks: "off" });
     job = await jobWithDeadline(market);
     await market.server.advance(HOUR_S - 60);
     reservation = await market.worker.accept(job.id);
+    sender = new Tus(await market.newWorker());
+    upload = await sender.begin((await sender.client.accept(job.id)).id, bytes.length);
+    assert.equal((await sender.patch(upload, 0, bytes.subarray(0, half))).status, 204);
     await market.server.advance(61);
   });
   after(() => market?.stop());
@@ -31,6 +36,10 @@ describe("past its deadline, with nobody sweeping, a job", () => {
     assertRefused(await accept(market.worker, job), 409, "job_closed");
     assertRefused(await accept(await market.newWorker(), job), 409, "job_closed");
     assertRefused(await market.worker.putFile(reservation.id, sample("photo.jpg")), 409, "job_closed");
+  });
+
+  it("takes no file whose upload began before", async () => {
+    assertRefused(await sender.patch(upload, half, bytes.subarray(half)), 409, "job_closed");
   });
 
   it("is closed to workers and in no feed", async () => {
