@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import { assertRefused, openMarket } from "../lib/market.mjs";
+import { assertRefused, inParallel, openMarket } from "../lib/market.mjs";
 import { sample } from "../lib/samples.mjs";
 
 const URL_GOOD = "https://hooks.example.invalid/firsthand";
@@ -306,6 +306,22 @@ describe("the listing of webhook events", () => {
     assertFaulty(await buyer.post(`${pathOf(b)}/replay`, { ...range, until: range.since }), 422, "until");
     const { next_cursor: cursor } = (await buyer.get("/v1/webhook_events?limit=1")).json;
     assertFaulty(await buyer.post(`${pathOf(b)}/replay`, { ...range, cursor }), 400, "cursor");
+  });
+});
+
+describe("a range of more than a thousand", () => {
+  it("is told again call by call, each going on where the last one ended", async () => {
+    const buyer = await newBuyer();
+    const endpoint = await heldEndpoint(buyer);
+    const deadline = new Date((await market.server.advance(1)) + 3_600_000).toISOString();
+    await inParallel(Array(1001).fill({ files_needed: 1, price_per_file_cents: 1, deadline }), 32, (job) => buyer.createJob(job));
+    const since = deadline;
+    const until = new Date((await market.server.advance(7200)) + 1000).toISOString();
+    const first = await ok(buyer.post(`${pathOf(endpoint)}/replay`, { since, until }), 202);
+    assert.deepEqual([first.replayed_count, first.has_more], [1000, true]);
+    const rest = await ok(buyer.post(`${pathOf(endpoint)}/replay`, { since, until, cursor: first.next_cursor }), 202);
+    assert.deepEqual([rest.replayed_count, rest.has_more, rest.next_cursor], [1, false, null]);
+    assertFaulty(await buyer.post(`${pathOf(await heldEndpoint(buyer))}/replay`, { since, until, cursor: first.next_cursor }), 400, "cursor");
   });
 });
 
