@@ -14,7 +14,7 @@ enum {
     FAILING_IN_FLIGHT_MAX = HTTP_SENDER_TRANSFERS_MAX / 2,
     GONE = 410,
 };
-static const int64_t IDLE_MS_MAX = 60 * 1000;
+static const int64_t IDLE_MS_MAX = 60 * 1000; /* another process may have added events */
 /* However often it is woken: a scan takes at most one part in so many of the time. */
 static const int64_t SCAN_SHARE = 10, SCAN_US_MIN = 1000, SCAN_AGAIN_US = 1000 * 1000;
 
@@ -98,7 +98,7 @@ static void scan_when_wanted(struct webhook_runner *runner)
     arena_init(&arena, PASS_ARENA_BYTES_MAX);
     runner_call_init(&runner->services, &arena, &call);
     runner->wants_scan = false;
-    runner->next_due_ms = INT64_MAX;
+    runner->next_due_ms = world_now_ms(runner->services.world) + IDLE_MS_MAX;
     enum err e = scan_all(runner, &call);
     int64_t  now_us = world_monotonic_us();
     runner->scan_after_us = now_us + num_max(SCAN_US_MIN, (now_us - started_us) * SCAN_SHARE);
@@ -216,8 +216,13 @@ static enum err fill_queue(struct call *call, struct webhook_runner *runner, str
     enum err e = webhook_due_events(call, &lane->endpoint_id, wanted, rows, &count);
     if (e) return e;
     lane->has_due = count == wanted;
-    for (int i = 0; i < count && lane->queue_count < LANE_QUEUE_MAX; i++)
-        if (!delivery_is_taken(&runner->lanes, &rows[i].event_id)) lane_push(lane, &rows[i]);
+    for (int i = 0; i < count && lane->queue_count < LANE_QUEUE_MAX; i++) {
+        struct delivery *taken = delivery_find(&runner->lanes, &rows[i].event_id);
+        if (taken == NULL)
+            lane_push(lane, &rows[i]);
+        else if (taken->what.due_ms != rows[i].due_ms)
+            taken->is_replayed = true;
+    }
     return ERR_OK;
 }
 

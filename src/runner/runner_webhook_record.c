@@ -73,6 +73,7 @@ static void let_go(struct webhook_runner *runner, struct recording *recording)
 {
     for (int i = 0; i < recording->count; i++) {
         struct lane *lane = recording->deliveries[i]->lane;
+        if (recording->deliveries[i]->is_replayed) lane->has_due = true;
         if (!webhook_result_is_success(&recording->results[i])) runner->wants_scan = true;
         delivery_release(&runner->lanes, recording->deliveries[i]);
         if (lane->is_closed) lane_clear(lane);

@@ -136,10 +136,10 @@ void delivery_release(struct lanes *lanes, struct delivery *delivery)
     lanes->deliveries_unused = delivery;
 }
 
-bool delivery_is_taken(const struct lanes *lanes, const struct id *event_id)
+struct delivery *delivery_find(const struct lanes *lanes, const struct id *event_id)
 {
-    const struct delivery *at = lanes->delivery_buckets[bucket_of(event_id, DELIVERY_BUCKETS)];
+    struct delivery *at = lanes->delivery_buckets[bucket_of(event_id, DELIVERY_BUCKETS)];
     while (at && !id_eq(&at->what.event_id, event_id))
         at = at->next_in_bucket;
-    return at != NULL;
+    return at;
 }

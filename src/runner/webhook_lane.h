@@ -36,6 +36,7 @@ struct delivery {
     struct http_send        send;
     struct webhook_result   result;
     void                   *owner;
+    bool                    is_replayed;    /* meanwhile: there is another round in the store */
     struct delivery        *next;           /* unused, or ended */
     struct delivery        *next_in_bucket; /* of those in use, by event */
 };
@@ -69,7 +70,8 @@ void                     lane_clear(struct lane *lane);
 /* NULL: too many are in use. The arena is begun. */
 struct delivery *delivery_take(struct lanes *lanes, struct lane *lane, const struct id *event_id);
 void             delivery_release(struct lanes *lanes, struct delivery *delivery);
-bool             delivery_is_taken(const struct lanes *lanes, const struct id *event_id);
+/* NULL: that event is not under way. */
+struct delivery *delivery_find(const struct lanes *lanes, const struct id *event_id);
 
 /* A delivery is under way, and how it ended. The window is small for who fails and grows with every
  * success. */
