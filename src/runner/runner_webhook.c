@@ -326,9 +326,9 @@ static void *work(void *argument)
 {
     struct webhook_runner *runner = argument;
     while (!atomic_load(&runner->is_stopping)) {
+        webhook_record_run(runner);
         scan_when_wanted(runner);
         serve(runner);
-        webhook_record_run(runner);
         http_sender_run(runner->sender, wait_ms_of(runner));
     }
     drain(runner);
