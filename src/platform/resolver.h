@@ -1,7 +1,7 @@
 /* Names to addresses without waiting: a pool of threads asks, the owner's thread collects. One
  * question at a time is asked for a name, and answers everybody who asks meanwhile; nothing is kept
- * for later. Names that are slow to answer have half of the threads at most, so that others' names
- * are always asked. All but the wake is for the owner's thread. */
+ * for later. Names that are slow to answer have a quarter of the threads at most, so that others'
+ * names are always asked. All but the wake is for the owner's thread. */
 #ifndef FIRSTHAND_PLATFORM_RESOLVER_H
 #define FIRSTHAND_PLATFORM_RESOLVER_H
 
@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 
 enum {
-    RESOLVER_THREADS = 8,
-    RESOLVER_SLOW_THREADS_MAX = 4,
+    RESOLVER_THREADS = 32,
+    RESOLVER_SLOW_THREADS_MAX = 8,
     RESOLVER_LOOKUPS_MAX = 512, /* names at a time */
     RESOLVER_ADDRESSES_MAX = 8, /* of a name; more are left out */
     RESOLVER_NAME_BYTES_MAX = 253,
