@@ -59,11 +59,11 @@ int main(int argc, char **argv)
 {
     if (argc != 5) bench_die("usage", "raw_send URL BODY COUNT WIDTH");
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    struct tally       tally = { .multi = curl_multi_init(), .wanted = atol(argv[3]) };
+    struct tally       tally = { .multi = curl_multi_init(), .wanted = strtol(argv[3], NULL, 10) };
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
     headers = curl_slist_append(headers, "Expect:");
     double began = bench_seconds(), cpu_began = bench_cpu_seconds();
-    for (long i = 0; i < atol(argv[4]); i++)
+    for (long i = 0; i < strtol(argv[4], NULL, 10); i++)
         begin(&tally, make_handle(argv[1], argv[2], headers));
     while (tally.done < tally.wanted) {
         int running;

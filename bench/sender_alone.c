@@ -66,8 +66,8 @@ int main(int argc, char **argv)
     if (argc != 5) bench_die("usage", "sender_alone URL BODY COUNT WIDTH");
     url = argv[1];
     body = str_of(argv[2]);
-    wanted = atol(argv[3]);
-    long width = atol(argv[4]);
+    wanted = strtol(argv[3], NULL, 10);
+    long width = strtol(argv[4], NULL, 10);
     arena_init(&arena, ARENA_BYTES_MAX);
     if (http_guard_open(STR("127.0.0.1/32"), STR_NONE, 0, &arena, &error, &options.guard))
         bench_die("guard", error.detail);

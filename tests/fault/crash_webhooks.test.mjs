@@ -21,7 +21,8 @@ const LOST = new Set(["ECONNRESET", "ECONNREFUSED", "EPIPE"]);
 const SETTINGS = { "rate-limit-per-minute": 0, "webhook-allow": "127.0.0.1/32" };
 
 function sql(server, query) {
-  return execFileSync("sqlite3", ["-readonly", "-json", join(server.dataDir, "store.db"), query], { encoding: "utf8" });
+  const args = ["-readonly", "-json", join(server.dataDir, "store.db"), query];
+  return execFileSync("sqlite3", args, { encoding: "utf8", maxBuffer: 256 << 20 });
 }
 
 function rows(server, query) {
