@@ -1,4 +1,5 @@
 #include "api/api.h"
+#include "api/long_poll.h"
 #include "base/time_text.h"
 #include "domain/clock.h"
 
@@ -64,6 +65,7 @@ static enum err advance_clock(struct exchange *exchange)
     enum err e = exchange_commit(exchange, commit_offset, exchange->api->world);
     if (e) return e;
     exchange->api->run_due(exchange->api->runner_context, RUN_DUE_MS_MAX);
+    long_poll_look(exchange->api->long_poll);
     out_object(&exchange->reply.out, NULL);
     out_time(&exchange->reply.out, "now", world_now_ms(exchange->api->world));
     out_close(&exchange->reply.out);

@@ -66,6 +66,8 @@ static const struct setting settings[] = {
       "open connections in all" },
     { "connections-per-address-max", SETTING_COUNT, AT(connections_per_address_max), 0, 1000000,
       "0", false, "open connections of one address; 0 = off" },
+    { "waiters-max", SETTING_COUNT, AT(waiters_max), 1, 1000000, "4096", false,
+      "requests that wait for the end of a job, in all" },
     { "idle-timeout", SETTING_DURATION, AT(idle_timeout_ms), 1000, HOURS(1), "60s", false,
       "a connection without traffic is closed" },
     { "body-rate-min", SETTING_COUNT, AT(body_rate_min), 0, 1000000, "100", false,

@@ -37,6 +37,7 @@ struct config {
     int64_t    http_threads;
     int64_t    connections_max;
     int64_t    connections_per_address_max;
+    int64_t    waiters_max;
     int64_t    idle_timeout_ms;
     int64_t    body_rate_min;
     int64_t    drain_timeout_ms;

@@ -141,7 +141,7 @@ void http_connections_drain(struct http_server *server, int64_t drain_ms_max)
 {
     int64_t deadline_us = world_monotonic_us() + drain_ms_max * 1000;
     pthread_mutex_lock(&server->lock);
-    while (server->newest != NULL) {
+    while (server->newest != NULL || atomic_load(&server->parked_count) > 0) {
         drain_look(server, world_monotonic_us() >= deadline_us);
         http_connections_wait(server, DRAIN_LOOK_MS);
     }
@@ -207,6 +207,7 @@ static void connection_opened(struct http_server *server, struct MHD_Connection 
     peer_text(MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr,
               c->peer);
     http_connection_waits_for(c, HTTP_WAIT_REQUEST);
+    http_park_returned(server);
     /* Replies leave at once; the library corks what belongs together itself. */
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     *context = c;
