@@ -60,7 +60,7 @@ class Bench:
         """They wait when the library has let go of all connections."""
         pollers = Pollers(self.server.port, f"/v1/jobs/{job}", self.pollers_keys,
                           self.options.waiters, WAIT_SECONDS)
-        self.descriptors_reach(self.descriptors_idle + self.options.waiters, "long polls to settle")
+        self.descriptors_reach(self.descriptors_idle + self.options.waiters + 2 * CONNECTIONS, "long polls to settle")
         return pollers
 
     def end(self, job):

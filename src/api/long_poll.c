@@ -98,17 +98,33 @@ static void answer(struct long_poll *poll, struct waiter *waiter, struct arena *
     http_resume(http);
 }
 
+/* First all are answered, then their connections are seen to: so the last hears soonest. */
+static void answer_due(struct long_poll *poll, struct waiter *waiter)
+{
+    struct arena   arena;
+    struct waiter *answered = NULL, *next;
+    arena_init(&arena, ANSWER_ARENA_BYTES_MAX);
+    struct arena_mark start = arena_mark(&arena);
+    for (; waiter; waiter = waiter_table_take_due(poll->table)) {
+        answer(poll, waiter, &arena);
+        arena_rewind(&arena, start);
+        waiter->queue_next = answered;
+        answered = waiter;
+    }
+    arena_deinit(&arena);
+    for (; answered; answered = next) {
+        next = answered->queue_next;
+        http_parked_end(&answered->parked);
+        waiter_leave(poll->table, answered);
+    }
+}
+
 static void *answer_all(void *argument)
 {
     struct long_poll *poll = argument;
     struct waiter    *waiter;
-    while ((waiter = waiter_table_take(poll->table)) != NULL) {
-        struct arena arena;
-        arena_init(&arena, ANSWER_ARENA_BYTES_MAX);
-        answer(poll, waiter, &arena);
-        arena_deinit(&arena);
-        waiter_leave(poll->table, waiter);
-    }
+    while ((waiter = waiter_table_take(poll->table)) != NULL)
+        answer_due(poll, waiter);
     return NULL;
 }
 

@@ -289,16 +289,29 @@ static void wait_changed(struct waiter_table *table, int64_t ms)
     pthread_cond_timedwait(&table->changed, &table->lock, &until);
 }
 
+static struct waiter *take_due(struct waiter_table *table)
+{
+    struct waiter *waiter = table->due.first;
+    if (waiter == NULL) return NULL;
+    queue_remove(&table->due, waiter);
+    waiter->state = WAITER_TAKEN;
+    return waiter;
+}
+
+struct waiter *waiter_table_take_due(struct waiter_table *table)
+{
+    pthread_mutex_lock(&table->lock);
+    struct waiter *waiter = take_due(table);
+    pthread_mutex_unlock(&table->lock);
+    return waiter;
+}
+
 static struct waiter *take(struct waiter_table *table)
 {
     for (;;) {
         int64_t        next_ms = expire(table);
-        struct waiter *waiter = table->due.first;
-        if (waiter) {
-            queue_remove(&table->due, waiter);
-            waiter->state = WAITER_TAKEN;
-            return waiter;
-        }
+        struct waiter *waiter = take_due(table);
+        if (waiter) return waiter;
         if (table->is_ending && table->count == 0) return NULL;
         wait_changed(table, next_ms);
     }

@@ -61,6 +61,9 @@ void waiter_table_look(struct waiter_table *table);
 /* Wait for the next that is due. NULL when the table has ended and nobody is left. */
 struct waiter *waiter_table_take(struct waiter_table *table);
 
+/* Another that is due already, or NULL. Until it leaves, queue_next is its taker's. */
+struct waiter *waiter_table_take_due(struct waiter_table *table);
+
 /* Nobody enters any more; those that have are due. */
 void waiter_table_end(struct waiter_table *table);
 

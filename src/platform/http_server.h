@@ -175,7 +175,7 @@ struct http_parked {
     struct http_server   *server;
     struct http_exchange *exchange; /* suspended; NULL when only the socket is left */
     int                   fd;
-    bool                  is_last;
+    bool                  is_last; /* the connection ends with the reply */
     int64_t               started_us;
     char                  peer[HTTP_PEER_BYTES];
 };
@@ -192,7 +192,11 @@ void http_park(struct http_exchange *exchange, int64_t reply_bytes, struct http_
 /* Exactly once for each that was parked, from any thread: a suspended exchange to reply to, with
  * path, query and headers only if it never left its arena. Else it is the arena's, which is to live
  * until http_resume returns; that sends the reply, at once and whole or not at all, and calls
- * on_end. All must be resumed before http_server_stop can return. */
+ * on_end. *parked must stay until http_parked_end. */
 struct http_exchange *http_unpark(struct http_parked *parked, struct arena *arena);
+
+/* After http_resume: the connection is served again. With many to answer, first answer all. Every
+ * parked request must have come to this before http_server_stop can return. */
+void http_parked_end(struct http_parked *parked);
 
 #endif

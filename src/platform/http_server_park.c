@@ -71,8 +71,7 @@ struct http_exchange *http_unpark(struct http_parked *parked, struct arena *aren
         .step = HTTP_STEP_REQUEST,
         .has_begun = true,
         .is_suspended = true,
-        .is_parked = true,
-        .is_last = parked->is_last,
+        .parked = parked,
         .reply_fd = -1,
     };
     c->exchange = (struct http_exchange){
@@ -87,34 +86,23 @@ struct http_exchange *http_unpark(struct http_parked *parked, struct arena *aren
     return &c->exchange;
 }
 
-/* A quarter of the places stays for newcomers. */
-static bool may_return(struct http_server *server)
-{
-    int taken = atomic_load(&server->kept_count) + atomic_load(&server->returning_count);
-    return !atomic_load(&server->is_draining) &&
-           taken < server->connections_max - server->connections_max / 4;
-}
-
-/* The library closes a socket that it does not want. */
-static void give_back(struct http_server *server, int fd)
-{
-    struct sockaddr_storage address = { 0 };
-    socklen_t               len = sizeof(address);
-    if (getpeername(fd, (struct sockaddr *)&address, &len) != 0) {
-        close(fd);
-        return;
-    }
-    atomic_fetch_add(&server->returning_count, 1);
-    if (MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, len) != MHD_YES)
-        http_park_returned(server);
-}
-
 /* Only an estimate is wanted, so it does not matter whose return it takes for done. */
 void http_park_returned(struct http_server *server)
 {
     int count = atomic_load_explicit(&server->returning_count, memory_order_relaxed);
     while (count > 0 && !atomic_compare_exchange_weak(&server->returning_count, &count, count - 1))
         continue;
+}
+
+/* A quarter of the places stays for newcomers. */
+static bool may_return(struct http_server *server)
+{
+    int taken = atomic_load(&server->kept_count) + atomic_fetch_add(&server->returning_count, 1);
+    if (!atomic_load(&server->is_draining) &&
+        taken < server->connections_max - server->connections_max / 4)
+        return true;
+    http_park_returned(server);
+    return false;
 }
 
 static bool send_reply(struct http_connection *connection, bool is_last)
@@ -131,16 +119,33 @@ void http_park_answer(struct http_connection *connection)
 {
     struct http_server           *server = connection->server;
     struct http_exchange_private *x = &connection->exchange_private;
-    bool                          is_last = x->is_last || !may_return(server);
     CHECK(x->reply_fd < 0);
+    if (!x->parked->is_last) x->parked->is_last = !may_return(server);
     struct http_outcome outcome = {
         .status = x->status,
-        .is_complete = send_reply(connection, is_last),
+        .is_complete = send_reply(connection, x->parked->is_last),
     };
     server->app.on_end(server->app.context, &connection->exchange, &outcome);
-    if (is_last || !outcome.is_complete)
-        close(connection->fd);
+}
+
+/* As if it had just been accepted. A socket that the library does not want it closes. */
+static void give_back(struct http_server *server, int fd)
+{
+    struct sockaddr_storage address = { 0 };
+    socklen_t               len = sizeof(address);
+    bool                    is_there = getpeername(fd, (struct sockaddr *)&address, &len) == 0;
+    if (!is_there) close(fd);
+    if (!is_there ||
+        MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, len) != MHD_YES)
+        http_park_returned(server);
+}
+
+void http_parked_end(struct http_parked *parked)
+{
+    if (parked->exchange) return;
+    if (parked->is_last)
+        close(parked->fd);
     else
-        give_back(server, connection->fd);
-    atomic_fetch_sub(&server->parked_count, 1);
+        give_back(parked->server, parked->fd);
+    atomic_fetch_sub(&parked->server->parked_count, 1);
 }

@@ -72,8 +72,8 @@ struct http_exchange_private {
     bool                    has_begun;    /* on_headers was called, so on_end will be */
     bool                    is_suspended; /* written by the poll thread alone */
     bool                    is_unwelcome; /* arrived after we had hung up */
-    bool                    is_parked;    /* its socket lives on, or lived, out of the library */
-    bool                    is_last;      /* of a parked one: the client closes */
+    bool                    is_parked;    /* its socket has left the library */
+    struct http_parked     *parked;       /* NULL before http_unpark */
 
     const char *line; /* the request target in the library's buffer, and its length there */
     size_t      line_len;
