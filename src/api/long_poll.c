@@ -49,7 +49,8 @@ bool long_poll_begin(struct exchange *exchange, enum err *e)
 {
     struct waiter_table *table = exchange->api->long_poll->table;
     int64_t              wait_s;
-    if (!exchange->reply.may_wait ||
+    bool is_get = str_eq(exchange->http->method, STR("GET")); /* not HEAD, which is asked alike */
+    if (!exchange->reply.may_wait || !is_get ||
         !prefer_wait_parse(http_header_list(exchange->http, "Prefer"), &wait_s))
         return false;
     struct waiter *waiter = NULL;

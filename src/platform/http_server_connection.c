@@ -207,13 +207,13 @@ static void connection_opened(struct http_server *server, struct MHD_Connection 
     peer_text(MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr,
               c->peer);
     http_connection_waits_for(c, HTTP_WAIT_REQUEST);
-    http_park_returned(server);
     /* Replies leave at once; the library corks what belongs together itself. */
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
     *context = c;
 
     pthread_mutex_lock(&server->lock);
     list_add(server, c);
+    http_park_returned(server);
     bool is_full = atomic_load(&server->kept_count) > server->connections_max;
     if (is_full) http_reaper_make_room(server);
     c->is_surplus = is_full && atomic_load(&server->kept_count) > server->connections_max;
