@@ -97,7 +97,8 @@ struct exchange {
     struct idempotency    idempotency;
     bool                  has_idempotency_key;
     bool                  is_replay;
-    struct arena_mark     mark; /* where a run of the handler begins */
+    bool                  is_long_poll; /* answered after it has waited */
+    struct arena_mark     mark;         /* where a run of the handler begins */
     struct write_job      write_job;
     struct io_job         io_job;
     void                 *stream; /* of stream_ops */
@@ -134,7 +135,7 @@ struct binding {
 /* The tables of the handler files, each ended by an empty row. */
 extern const struct binding jobs_bindings[], keys_bindings[], billing_bindings[],
     organisation_bindings[], worker_bindings[], worker_jobs_bindings[], submissions_bindings[],
-    uploads_bindings[], downloads_bindings[], server_bindings[];
+    uploads_bindings[], downloads_bindings[], server_bindings[], metrics_bindings[];
 
 /* --- for handlers --- */
 

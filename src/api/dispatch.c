@@ -2,10 +2,12 @@
 #include "api/exchange.h"
 #include "api/long_poll.h"
 #include "api/reply.h"
+#include "api/request_metrics.h"
 #include "base/encode.h"
 #include "base/log.h"
 #include "domain/api_key.h"
 #include "domain/worker.h"
+#include "platform/metrics.h"
 
 #include <string.h>
 
@@ -181,7 +183,8 @@ static enum err check_room(struct exchange *exchange)
 static void on_headers(void *context, struct http_exchange *http)
 {
     struct exchange *exchange = exchange_open(context, http);
-    enum err         e = check_room(exchange);
+    metric_add(METRIC_REQUESTS_NOW, 1);
+    enum err e = check_room(exchange);
     if (e == ERR_OK) e = exchange_match(exchange);
     if (e) {
         exchange_finish(exchange, e);
@@ -260,7 +263,8 @@ static struct str path_to_log(struct arena *arena, struct str path)
     return secret ? str_take(path, (size_t)(secret - path.data) + 3) : path;
 }
 
-static void log_access(const struct exchange *exchange, const struct http_outcome *outcome)
+static void log_access(const struct exchange *exchange, const struct http_outcome *outcome,
+                       int64_t us)
 {
     const struct http_exchange *http = exchange->http;
     const struct actor         *actor = &exchange->actor;
@@ -273,7 +277,7 @@ static void log_access(const struct exchange *exchange, const struct http_outcom
     if (exchange->request.operation)
         log_text(&line, "operation", exchange->request.operation->operation_id);
     log_int(&line, "status", outcome->status);
-    log_int(&line, "us", world_monotonic_us() - http->started_us);
+    log_int(&line, "us", us);
     log_text(&line, "peer", http->peer);
     log_text(&line, "org", id_str(&actor->org_id));
     log_text(&line, "key", id_str(&actor->key_id));
@@ -289,7 +293,13 @@ static void on_end(void *context, struct http_exchange *http, const struct http_
     struct exchange *exchange = http->app_state;
     if (exchange->is_stream_begun && exchange->binding->stream->end)
         exchange->binding->stream->end(exchange, outcome->is_complete);
-    log_access(exchange, outcome);
+    int64_t us = world_monotonic_us() - http->started_us;
+    log_access(exchange, outcome, us);
+    metric_add(METRIC_REQUESTS_NOW, -1);
+    if (exchange->is_long_poll)
+        histogram_observe(HISTOGRAM_LONG_POLL, 0, us);
+    else
+        request_metrics_observe(exchange->request.operation, outcome->status, us);
 }
 
 struct http_app api_http_app(struct api *api)

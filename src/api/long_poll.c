@@ -5,6 +5,7 @@
 #include "api/request_header.h"
 #include "api/waiter_table.h"
 #include "domain/api_key.h"
+#include "platform/metrics.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ static void park(struct exchange *exchange, struct waiter *waiter, int64_t wait_
     waiter->actor = exchange->actor;
     waiter->rate = exchange->rate;
     waiter->wait_s = wait_s;
+    metric_add(METRIC_REQUESTS_NOW, -1);
     http_park(exchange->http, (int64_t)exchange->reply.body.len, &waiter->parked);
 }
 
@@ -56,6 +58,7 @@ bool long_poll_begin(struct exchange *exchange, enum err *e)
     struct waiter *waiter = NULL;
     if (!id_is_none(&exchange->reply.waits_for)) {
         waiter = waiter_enter(table, &exchange->reply.waits_for, &exchange->actor.key_id);
+        if (waiter == NULL) metric_add(METRIC_LONG_POLLS_REFUSED, 1);
         if (waiter == NULL) return false;
         *e = read_again(exchange); /* it may have ended before the waiter was there to be told */
     }
@@ -93,6 +96,8 @@ static void answer(struct long_poll *poll, struct waiter *waiter, struct arena *
     exchange->actor = waiter->actor;
     exchange->rate = waiter->rate;
     exchange->is_metered = true;
+    exchange->is_long_poll = true;
+    metric_add(METRIC_REQUESTS_NOW, 1);
     enum err e = read_job(exchange);
     if (e == ERR_OK) say_applied(exchange, waiter->wait_s);
     exchange_finish(exchange, e);

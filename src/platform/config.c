@@ -43,6 +43,8 @@ static const struct setting settings[] = {
       false, "failed authentications per address; 0 = off" },
     { "trusted-proxy", SETTING_TEXT, AT(trusted_proxy), 0, 0, "", false,
       "peer address whose X-Forwarded-For names the client" },
+    { "operator-token", SETTING_TEXT, AT(operator_token), 0, 0, "", true,
+      "bearer token for /metrics; empty: this machine only, without a token" },
     { "reservation-ttl", SETTING_DURATION, AT(reservation_ttl_ms), 1000, HOURS(24 * 7), "30m",
       false, "a slot's lease, renewed by upload progress" },
     { "reservation-max", SETTING_DURATION, AT(reservation_max_ms), 1000, HOURS(24 * 30), "6h",

@@ -24,6 +24,7 @@ struct config {
     int64_t    rate_limit_per_minute;
     int64_t    auth_failures_per_minute;
     struct str trusted_proxy;
+    struct str operator_token;
     int64_t    reservation_ttl_ms;
     int64_t    reservation_max_ms;
     int64_t    worker_reservations_max;

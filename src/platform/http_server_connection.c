@@ -1,6 +1,7 @@
 #include "platform/http_server_private.h"
 
 #include "base/world.h"
+#include "platform/metrics.h"
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -183,6 +184,7 @@ static void list_add(struct http_server *server, struct http_connection *c)
     c->is_kept = true;
     atomic_fetch_add(&server->connections_count, 1);
     atomic_fetch_add(&server->kept_count, 1);
+    metric_add(METRIC_CONNECTIONS, 1);
 }
 
 static void list_remove(struct http_server *server, struct http_connection *c)
@@ -194,6 +196,7 @@ static void list_remove(struct http_server *server, struct http_connection *c)
     if (c->older) c->older->newer = c->newer;
     stop_keeping(c);
     atomic_fetch_sub(&server->connections_count, 1);
+    metric_add(METRIC_CONNECTIONS, -1);
 }
 
 static void connection_opened(struct http_server *server, struct MHD_Connection *mhd,

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/time_text.h"
+#include "platform/metrics.h"
 #include "runner/runner_call.h"
 
 #include <errno.h>
@@ -98,6 +99,16 @@ static void log_failure(const char *event, const struct task *task, const struct
     log_end(&line);
 }
 
+static enum err run_claimed(const struct runner_services *services, const struct task *task,
+                            struct call *call)
+{
+    int64_t  started_us = world_monotonic_us();
+    enum err e = kinds[task->kind].run(services, task, call);
+    int      series = (int)task->kind * 2 + (e != ERR_OK);
+    histogram_observe(HISTOGRAM_TASK, series, world_monotonic_us() - started_us);
+    return e;
+}
+
 /* Claim and do one due task; false when there was none to claim. */
 static bool run_one(const struct runner_services *services, enum task_kind kind)
 {
@@ -110,7 +121,7 @@ static bool run_one(const struct runner_services *services, enum task_kind kind)
     arena_init(&arena, RUNNER_ARENA_BYTES_MAX);
     runner_call_init(services, &arena, &call);
     bool is_claimed = runner_commit(services, &call, run_claim, &claim) == ERR_OK;
-    if (is_claimed && kinds[kind].run(services, &claim.task, &call)) {
+    if (is_claimed && run_claimed(services, &claim.task, &call)) {
         log_failure(kinds[kind].failure_event, &claim.task, &call.error);
         if (runner_commit(services, &call, run_fail, &claim))
             log_failure("task_stays_leased", &claim.task, &call.error);
