@@ -19,7 +19,8 @@ static enum err healthz(struct call *call, const struct request *request, struct
     return ERR_OK;
 }
 
-/* The read transaction stands; a row proves the store answers. Migrations ran before serving. */
+/* The read transaction stands; a row proves that the store answers and is ours. Migrations ran
+ * before serving. */
 static enum err readyz(struct call *call, const struct request *request, struct reply *reply)
 {
     (void)request;
@@ -27,7 +28,8 @@ static enum err readyz(struct call *call, const struct request *request, struct 
     int64_t      count = stmt_step(q) ? column_int(q, 0) : 0;
     enum err     e = stmt_end(q, &call->error);
     if (e) return FAIL(&call->error, ERR_UNAVAILABLE, "store_unreachable", "no answer");
-    CHECK(count > 0);
+    if (count == 0)
+        return FAIL(&call->error, ERR_UNAVAILABLE, "store_unreachable", "it is not migrated");
     write_ok(reply);
     return ERR_OK;
 }

@@ -1,5 +1,7 @@
 /* /metrics: who may read it, that every scraper can, and that its figures are those of what happened. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { metricsOf, parseExposition, valueOf } from "../lib/exposition.mjs";
 import { assertRefused, openMarket, until } from "../lib/market.mjs";
@@ -89,7 +91,7 @@ describe("/metrics", () => {
       const families = await metricsOf(market.server);
       return grown(families, "firsthand_files_delivered_total") === 1 && families;
     });
-    assert.equal(grown(now, "firsthand_scores_total", { stars: String(scored.star_rating) }), 1);
+    assert.equal(grown(now, "firsthand_scores_total", { stars: String(scored.ai_star_rating) }), 1);
     assert.ok(grown(now, "firsthand_files_delivered_bytes_total") > 0);
     for (const kind of ["score", "deliver"]) {
       const done = { kind, outcome: "done" };
@@ -152,5 +154,23 @@ describe("/metrics with an operator's token", () => {
   it("is shown masked", async () => {
     const { stdout } = await run(["config", "--operator-token", TOKEN]);
     assert.equal(JSON.parse(stdout)["operator-token"], "***");
+  });
+});
+
+describe("/readyz", () => {
+  it("is 200 while the store has its migrations, else 503", async () => {
+    const server = await start();
+    const sql = (text) => execFileSync("sqlite3", [join(server.dataDir, "store.db"), text]);
+    const ready = () => server.client().get("/readyz");
+    try {
+      assert.deepEqual((await ready()).json, { status: "ok" });
+      sql("CREATE TABLE aside AS SELECT * FROM schema_migrations; DELETE FROM schema_migrations;");
+      assertRefused(await ready(), 503, "store_unreachable");
+      assert.equal((await server.client().get("/healthz")).status, 200, "alive all the same");
+      sql("INSERT INTO schema_migrations SELECT * FROM aside; DROP TABLE aside;");
+      assert.equal((await ready()).status, 200);
+    } finally {
+      await server.stop();
+    }
   });
 });
