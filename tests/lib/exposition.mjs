@@ -90,7 +90,9 @@ export function valueOf(families, name, labels = {}) {
 
 /* What /metrics of a server says now. */
 export async function metricsOf(server) {
-  const reply = await server.client().get("/metrics");
+  const client = server.client();
+  const reply = await client.get("/metrics");
+  client.close();
   assert.equal(reply.status, 200, reply.text);
   return parseExposition(reply.text);
 }
