@@ -345,7 +345,8 @@ enum err audit_files(struct call *call, struct audit_report *report, bool with_h
                      void *context)
 {
     /* tenant: the operator's audit reads every organisation */
-    struct stmt *q = db_query(call->db, "SELECT id, blob, size_bytes, sha256 FROM files");
+    struct stmt *q = db_query(call->db, "SELECT id, blob, size_bytes, sha256 FROM files"
+                                        " WHERE removed_ms IS NULL");
     while (stmt_step(q)) {
         struct arena_mark mark = arena_mark(call->arena);
         struct str        sha256 = with_hashes ? column_text(q, 3, call->arena) : STR_NONE;

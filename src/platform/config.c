@@ -55,6 +55,8 @@ static const struct setting settings[] = {
       "CPU budget for examining one file" },
     { "score-workers", SETTING_COUNT, AT(score_workers), 1, 64, "2", false,
       "files examined at the same time" },
+    { "sandbox-delay", SETTING_DURATION, AT(sandbox_delay_ms), 0, HOURS(24), "15s", false,
+      "after posting a test job, until simulated workers fill it" },
     { "test-clock", SETTING_SWITCH, AT(test_clock), 0, 0, "off", false,
       "enables POST /test/clock/advance; never in production" },
     { "tasks", SETTING_SWITCH, AT(tasks), 0, 0, "on", false, "off: an API-only node" },

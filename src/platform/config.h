@@ -30,6 +30,7 @@ struct config {
     int64_t    worker_submissions_per_day;
     int64_t    media_cpu_seconds;
     int64_t    score_workers;
+    int64_t    sandbox_delay_ms;
     bool       test_clock;
     bool       tasks;
     struct str tls_cert;

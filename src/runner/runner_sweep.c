@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "domain/api_key.h"
 #include "domain/credits.h"
+#include "domain/file_removal.h"
 #include "domain/idempotency.h"
 #include "domain/reservation.h"
 #include "domain/worker.h"
@@ -27,6 +28,11 @@ static enum err sweep_idempotency(struct call *call, int *ret_done)
     enum err e = idempotency_sweep(call, SWEEP_ROWS_MAX, &count);
     *ret_done = (int)count;
     return e;
+}
+
+static enum err sweep_old_files(struct call *call, int *ret_done)
+{
+    return file_remove_old(call, SWEEP_ROWS_MAX, ret_done);
 }
 
 struct round {
@@ -103,11 +109,76 @@ static void sweep_uses(const struct runner_services *services)
     arena_deinit(&arena);
 }
 
+/* --- bytes that nobody gets any more --- */
+
+struct unlinking {
+    int                    count;
+    struct delivered_file *files;
+};
+
+static enum err read_to_unlink(struct call *call, void *argument)
+{
+    struct unlinking *unlinking = argument;
+    return file_list_to_unlink(call, SWEEP_ROWS_MAX, unlinking->files, &unlinking->count);
+}
+
+static enum err note_unlinked(struct call *call, void *argument)
+{
+    const struct unlinking *unlinking = argument;
+    for (int i = 0; i < unlinking->count; i++) {
+        enum err e = file_set_unlinked(call, &unlinking->files[i].id);
+        if (e) return e;
+    }
+    return ERR_OK;
+}
+
+/* The blob last: while it is there, the file is found again. */
+static void unlink_bytes(const struct runner_services *services, struct arena *arena,
+                         const struct delivered_file *file)
+{
+    struct str folder = str_format(arena, "%s/%s", file->org_id.text, file->job_id.text);
+    blob_undeliver(services->blobs, folder, file_name(file, arena));
+    blob_remove(services->blobs, file->blob);
+}
+
+/* Up to a round of them; a crash between the disk and the commit has them removed once more. */
+static enum err unlink_some(const struct runner_services *services, struct call *call,
+                            int *ret_done)
+{
+    struct unlinking unlinking = {
+        .files = NEW(call->arena, struct delivered_file, SWEEP_ROWS_MAX),
+    };
+    enum err e = runner_read(services, call, read_to_unlink, &unlinking);
+    *ret_done = unlinking.count;
+    if (e || unlinking.count == 0) return e;
+    for (int i = 0; i < unlinking.count; i++)
+        unlink_bytes(services, call->arena, &unlinking.files[i]);
+    return runner_commit(services, call, note_unlinked, &unlinking);
+}
+
+static void sweep_removed_bytes(const struct runner_services *services)
+{
+    int done = SWEEP_ROWS_MAX;
+    for (int i = 0; i < SWEEP_ROUNDS_MAX && done == SWEEP_ROWS_MAX; i++) {
+        struct arena arena;
+        struct call  call;
+        arena_init(&arena, SWEEP_ARENA_BYTES_MAX);
+        runner_call_init(services, &arena, &call);
+        if (unlink_some(services, &call, &done)) {
+            log_sweep_failure(&call.error);
+            done = 0;
+        }
+        arena_deinit(&arena);
+    }
+}
+
 void sweep_run(const struct runner_services *services)
 {
     sweep_all(services, sweep_reservations);
     sweep_all(services, sweep_credits);
     sweep_all(services, sweep_idempotency);
+    sweep_all(services, sweep_old_files);
+    sweep_removed_bytes(services);
     sweep_uses(services);
     services->sweep_uploads(services->uploads_context);
 }
