@@ -14,8 +14,8 @@ struct facts {
 static const struct facts facts[] = {
     [MEDIA_PNG] = { 640, 480, 0 },    [MEDIA_JPEG] = { 640, 480, 0 },
     [MEDIA_WEBP] = { 640, 480, 0 },   [MEDIA_MP3] = { 0, 0, 2000 },
-    [MEDIA_WAV] = { 0, 0, 900 },      [MEDIA_M4A] = { 0, 0, 2000 },
-    [MEDIA_MP4] = { 320, 240, 2000 }, [MEDIA_MOV] = { 320, 240, 2000 },
+    [MEDIA_WAV] = { 0, 0, 900 },      [MEDIA_M4A] = { 0, 0, 2048 },
+    [MEDIA_MP4] = { 320, 240, 2048 }, [MEDIA_MOV] = { 320, 240, 2048 },
 };
 static_assert(COUNT_OF(facts) == MEDIA_TYPE__COUNT, "a row for every media type");
 
