@@ -25,14 +25,13 @@ enum err deliver_task(const struct runner_services *services, const struct task 
     enum err          e = runner_read(services, call, load, &delivering);
     if (e) return e;
     const struct delivered_file *file = &delivering.file;
-    if (file->removed_ms) return runner_commit(services, call, note, &delivering);
-    struct blob_delivery delivery = {
-        .blob_name = file->blob,
-        .folder = str_format(call->arena, "%s/%s", file->org_id.text, file->job_id.text),
-        .file_name = file_name(file, call->arena),
-        .file_id = id_str(&file->id),
-        .manifest_line = file_manifest_line(file, call->arena),
-        .may_be_there = task->claims_count > 1,
+    struct blob_delivery         delivery = {
+                .blob_name = file->blob,
+                .folder = str_format(call->arena, "%s/%s", file->org_id.text, file->job_id.text),
+                .file_name = file_name(file, call->arena),
+                .file_id = id_str(&file->id),
+                .manifest_line = file_manifest_line(file, call->arena),
+                .may_be_there = task->claims_count > 1,
     };
     e = blob_deliver(services->blobs, &delivery, call->arena, &call->error);
     if (e) return e;

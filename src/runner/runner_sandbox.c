@@ -14,7 +14,7 @@ static enum err plan(struct call *call, void *argument)
     return sandbox_plan(call, &filling->task->subject_id, &filling->batch);
 }
 
-/* As an upload: a part, made durable, becomes a blob. What no commit follows is swept later. */
+/* As an upload: a part, made durable, becomes a blob. */
 static enum err store_bytes(const struct runner_services *services, struct str name,
                             struct str bytes, struct error *error)
 {
@@ -38,6 +38,29 @@ static enum err generate(const struct runner_services *services, const struct sa
     return e;
 }
 
+/* What no commit follows must not fill a disk up while the task is tried again and again. */
+static void forget(const struct runner_services *services, const struct sandbox_batch *batch,
+                   struct arena *arena)
+{
+    for (int i = 0; i < batch->count; i++) {
+        struct str name = submission_blob_name(&batch->files[i].submission_id, 1, arena);
+        blob_part_remove(services->blobs, name);
+        blob_remove(services->blobs, name);
+    }
+}
+
+static enum err generate_all(const struct runner_services *services, struct sandbox_batch *batch,
+                             struct call *call)
+{
+    for (int i = 0; i < batch->count; i++) {
+        enum err e = generate(services, batch, &batch->files[i], call);
+        if (e == ERR_OK) continue;
+        forget(services, batch, call->arena);
+        return e;
+    }
+    return ERR_OK;
+}
+
 static enum err fill(struct call *call, void *argument)
 {
     const struct filling *filling = argument;
@@ -51,9 +74,7 @@ enum err sandbox_task(const struct runner_services *services, const struct task 
     filling->task = task;
     enum err e = runner_read(services, call, plan, filling);
     if (e) return e;
-    for (int i = 0; i < filling->batch.count; i++) {
-        e = generate(services, &filling->batch, &filling->batch.files[i], call);
-        if (e) return e;
-    }
+    e = generate_all(services, &filling->batch, call);
+    if (e) return e;
     return runner_commit(services, call, fill, filling);
 }

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "platform/embedded.h"
+
 #include "sandbox_market.h"
 
 static struct submission first_of(struct market *market, const struct id *job_id, int skipped)
@@ -47,6 +49,63 @@ static void test_job_waits_for_its_delay(void **state)
     struct job     job = sandbox_market_job(market, "default", 2);
     struct task    task = market_task(market, TASK_SANDBOX, &job.id);
     assert_int_equal(task.run_ms, job.created_ms + market->config.sandbox_delay_ms);
+}
+
+enum { FILES_MAX = 256, MIGRATION = 5 };
+
+/* The migrations before the sandbox's. */
+static void migrate_to_before(struct db *db)
+{
+    struct embedded_file before[FILES_MAX] = { 0 };
+    struct error         error = { 0 };
+    int                  count = 0;
+    for (const struct embedded_file *file = embedded_files; file->name; file++)
+        if (str_ends_with(str_of(file->name), STR(".sql")) &&
+            strtol(file->name, NULL, 10) < MIGRATION)
+            before[count++] = *file;
+    assert_in_range(count, 1, FILES_MAX - 1);
+    assert_int_equal(db_migrate_files(db, before, 1, &error, NULL), ERR_OK);
+}
+
+static int64_t has_task(struct db *db, const char *sql)
+{
+    struct error error = { 0 };
+    struct id    id;
+    struct stmt *q = db_query(db, sql);
+    bool         is_there = stmt_step(q);
+    struct id    task_id = is_there ? column_id(q, 0) : (struct id){ 0 };
+    assert_int_equal(stmt_end(q, &error), ERR_OK);
+    return is_there && id_parse(id_str(&task_id), ID_TASK, &id);
+}
+
+static void test_job_posted_before_there_was_a_sandbox_waits_for_it_too(void **state)
+{
+    struct scratch *scratch = scratch_make();
+    struct db      *db = scratch_open(scratch, DB_WRITE);
+    struct error    error = { 0 };
+    struct id       job_id = id_new(ID_JOB, MARKET_START_MS);
+    (void)state;
+    migrate_to_before(db);
+    scratch_script(db, "INSERT INTO organisations (id, name, email, created_ms)"
+                       " VALUES ('org_1', 'B', 'b@b.c', 1)");
+    for (int environment = 0; environment < ENVIRONMENT__COUNT; environment++) {
+        struct id    id = environment ? job_id : id_new(ID_JOB, MARKET_START_MS);
+        struct stmt *q = db_query(
+            db, "INSERT INTO jobs (id, org_id, environment, type, description, files_needed,"
+                " formats, price_cents, fee_ppm, payout_cents, metadata, min_stars, created_ms,"
+                " status, files_approved, files_pending, slots_reserved, escrow_cents) VALUES"
+                " ($1, 'org_1', $2, 'feedback', 'd', 1, 'image/png', 1, 0, 1, '{}', 3, 7, 'open',"
+                " 0, 0, 0, 1)");
+        bind_id(q, 1, &id);
+        bind_int(q, 2, environment);
+        assert_int_equal(stmt_run(q, &error, NULL), ERR_OK);
+    }
+    assert_int_equal(db_migrate(db, 1, &error, NULL), ERR_OK);
+    assert_true(has_task(db, "SELECT t.id FROM tasks t JOIN jobs j ON j.id = t.subject_id"
+                             " WHERE t.kind = 'sandbox' AND j.environment = 1 AND t.run_ms = 7"));
+    assert_int_equal(scratch_int(db, "SELECT count(*) FROM tasks"), 1);
+    db_close(db);
+    scratch_remove(scratch);
 }
 
 /* --- the scenarios --- */
@@ -322,6 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         market_test(live_job_waits_for_people),
         market_test(test_job_waits_for_its_delay),
+        cmocka_unit_test(test_job_posted_before_there_was_a_sandbox_waits_for_it_too),
         market_test(default_fills_the_job_with_four_stars),
         market_test(every_approved_file_is_to_be_delivered_and_none_to_be_scored),
         market_test(job_that_asks_for_five_stars_gets_them),
