@@ -4,7 +4,7 @@
 #include "base/json_in.h"
 #include "base/num.h"
 #include "domain/file_removal.h"
-#include "domain/resource_event.h"
+#include "domain/job_flag.h"
 #include "domain/slot_rules.h"
 #include "domain/worker.h"
 #include "platform/media_template.h"
@@ -250,11 +250,19 @@ static enum err send_file(struct call *call, const struct id *job_id,
 
 /* --- a batch --- */
 
-static enum err send_all(struct call *call, const struct sandbox_batch *batch)
+static enum err flag(struct call *call, struct job *job)
+{
+    struct job_flag report = { .reason = STR("Sandbox: flagged by a simulated worker.") };
+    enum err        e = worker_simulated(call, &job->org_id, 0, &report.worker_id);
+    if (e) return e;
+    return job_flag_add(call, job, &report);
+}
+
+static enum err send_all(struct call *call, struct job *job, const struct sandbox_batch *batch)
 {
     bool is_first = batch->files[0].number == 0;
     if (is_first && batch->scenario == SANDBOX_FLAGGED) {
-        enum err e = event_of_job(call, EVENT_JOB_FLAGGED, &batch->job);
+        enum err e = flag(call, job);
         if (e) return e;
     }
     for (int i = 0; i < batch->count; i++) {
@@ -275,7 +283,7 @@ enum err sandbox_fill(struct call *call, const struct task *task, const struct s
     if (e) return e;
     if (slot_check_open(call, &job)) return ERR_OK; /* it has ended since the plan */
     if (batch->count > 0) {
-        e = send_all(call, batch);
+        e = send_all(call, &job, batch);
         if (e) return e;
         e = job_get_any(call, &batch->job.id, &job);
         if (e) return e;

@@ -28,8 +28,12 @@ task_fn          score_task, deliver_task, sandbox_task;
 /* How long a claim on a scoring task lasts: longer than any examination. */
 int64_t score_lease_ms(const struct config *config);
 
-/* Write down what time has done: lapsed reservations, expired credit, old idempotency keys, last
- * uses, expired uploads, the sandbox's old files. */
-void sweep_run(const struct runner_services *services);
+/* Write down what time has done: lapsed reservations, passed deadlines, expired credit, old
+ * idempotency keys, old sandbox files, last uses, expired uploads. true when that made work for
+ * other threads. */
+bool sweep_run(const struct runner_services *services);
+
+/* Take bytes that nobody gets any more off the disk. */
+void unlink_removed_files(const struct runner_services *services);
 
 #endif

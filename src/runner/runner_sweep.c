@@ -3,6 +3,7 @@
 #include "domain/credits.h"
 #include "domain/file_removal.h"
 #include "domain/idempotency.h"
+#include "domain/job.h"
 #include "domain/reservation.h"
 #include "domain/worker.h"
 #include "runner/runner_call.h"
@@ -15,6 +16,11 @@ typedef enum err sweep_fn(struct call *call, int *ret_done);
 static enum err sweep_reservations(struct call *call, int *ret_done)
 {
     return reservation_lapse_all_due(call, SWEEP_ROWS_MAX, ret_done);
+}
+
+static enum err sweep_deadlines(struct call *call, int *ret_done)
+{
+    return job_end_all_due(call, SWEEP_ROWS_MAX, ret_done);
 }
 
 static enum err sweep_credits(struct call *call, int *ret_done)
@@ -54,10 +60,12 @@ static void log_sweep_failure(const struct error *error)
     log_end(&line);
 }
 
-/* Commit by commit, so that nobody waits long for the writer, until a round finds nothing more. */
-static void sweep_all(const struct runner_services *services, sweep_fn *sweep)
+/* Commit by commit, so that nobody waits long for the writer, until a round finds nothing more.
+ * true when that made work for other threads. */
+static bool sweep_all(const struct runner_services *services, sweep_fn *sweep)
 {
     struct round round = { .sweep = sweep, .done = SWEEP_ROWS_MAX };
+    bool         has_more = false;
     for (int i = 0; i < SWEEP_ROUNDS_MAX && round.done >= SWEEP_ROWS_MAX; i++) {
         struct arena arena;
         struct call  call;
@@ -67,9 +75,12 @@ static void sweep_all(const struct runner_services *services, sweep_fn *sweep)
         if (e) {
             log_sweep_failure(&call.error);
             round.done = 0;
+        } else if (call.wakes_tasks) {
+            has_more = true;
         }
         arena_deinit(&arena);
     }
+    return has_more;
 }
 
 struct uses {
@@ -109,76 +120,15 @@ static void sweep_uses(const struct runner_services *services)
     arena_deinit(&arena);
 }
 
-/* --- bytes that nobody gets any more --- */
-
-struct unlinking {
-    int                    count;
-    struct delivered_file *files;
-};
-
-static enum err read_to_unlink(struct call *call, void *argument)
+bool sweep_run(const struct runner_services *services)
 {
-    struct unlinking *unlinking = argument;
-    return file_list_to_unlink(call, SWEEP_ROWS_MAX, unlinking->files, &unlinking->count);
-}
-
-static enum err note_unlinked(struct call *call, void *argument)
-{
-    const struct unlinking *unlinking = argument;
-    for (int i = 0; i < unlinking->count; i++) {
-        enum err e = file_set_unlinked(call, &unlinking->files[i].id);
-        if (e) return e;
-    }
-    return ERR_OK;
-}
-
-/* The blob last: while it is there, the file is found again. */
-static void unlink_bytes(const struct runner_services *services, struct arena *arena,
-                         const struct delivered_file *file)
-{
-    struct str folder = str_format(arena, "%s/%s", file->org_id.text, file->job_id.text);
-    blob_undeliver(services->blobs, folder, file_name(file, arena));
-    blob_remove(services->blobs, file->blob);
-}
-
-/* Up to a round of them; a crash between the disk and the commit has them removed once more. */
-static enum err unlink_some(const struct runner_services *services, struct call *call,
-                            int *ret_done)
-{
-    struct unlinking unlinking = {
-        .files = NEW(call->arena, struct delivered_file, SWEEP_ROWS_MAX),
-    };
-    enum err e = runner_read(services, call, read_to_unlink, &unlinking);
-    *ret_done = unlinking.count;
-    if (e || unlinking.count == 0) return e;
-    for (int i = 0; i < unlinking.count; i++)
-        unlink_bytes(services, call->arena, &unlinking.files[i]);
-    return runner_commit(services, call, note_unlinked, &unlinking);
-}
-
-static void sweep_removed_bytes(const struct runner_services *services)
-{
-    int done = SWEEP_ROWS_MAX;
-    for (int i = 0; i < SWEEP_ROUNDS_MAX && done == SWEEP_ROWS_MAX; i++) {
-        struct arena arena;
-        struct call  call;
-        arena_init(&arena, SWEEP_ARENA_BYTES_MAX);
-        runner_call_init(services, &arena, &call);
-        if (unlink_some(services, &call, &done)) {
-            log_sweep_failure(&call.error);
-            done = 0;
-        }
-        arena_deinit(&arena);
-    }
-}
-
-void sweep_run(const struct runner_services *services)
-{
-    sweep_all(services, sweep_reservations);
-    sweep_all(services, sweep_credits);
-    sweep_all(services, sweep_idempotency);
-    sweep_all(services, sweep_old_files);
-    sweep_removed_bytes(services);
+    static sweep_fn *const sweeps[] = { sweep_reservations, sweep_deadlines, sweep_credits,
+                                        sweep_idempotency, sweep_old_files };
+    bool                   has_more = false;
+    for (size_t i = 0; i < COUNT_OF(sweeps); i++)
+        has_more |= sweep_all(services, sweeps[i]);
+    unlink_removed_files(services);
     sweep_uses(services);
     services->sweep_uploads(services->uploads_context);
+    return has_more;
 }

@@ -262,6 +262,21 @@ describe("a test job in the middle of being filled", () => {
     }
   });
 
+  it("whose deadline passes is cancelled with what it has", async () => {
+    const market = await openSandbox();
+    try {
+      const { balance } = await market.balance();
+      const deadline = new Date(Date.now() + 2.5 * DELAY_S * 1000).toISOString();
+      const job = await scenarioJob(market, "slow", { files_needed: 5, deadline });
+      for (let i = 0; i < 4; i++) await market.server.advance(DELAY_S);
+      const now = await market.getJob(job);
+      assert.deepEqual([now.status, now.files_approved], ["cancelled", 2]);
+      assert.equal((await market.balance()).balance, balance - 2 * job.price_per_file_cents);
+    } finally {
+      await market.stop();
+    }
+  });
+
   it("gets what came due while the server was away", async () => {
     const market = await openSandbox();
     try {

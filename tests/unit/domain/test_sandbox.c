@@ -250,6 +250,7 @@ static void flagged_tells_once_and_completes(void **state)
     const char *sql = "SELECT count(*) FROM occurrences WHERE subject_id = $1"
                       " AND type = 'job.flagged'";
     assert_int_equal(count_of(market, sql, &job.id), 1);
+    assert_int_equal(market_job_now(market, &job.id).flags_count, 1);
 }
 
 /* --- in bounded steps --- */
@@ -295,6 +296,20 @@ static void job_cancelled_in_the_middle_gets_no_more(void **state)
     assert_int_equal(approved_rows(market, &job.id), 50);
     assert_int_equal(market_job_now(market, &job.id).state, JOB_CANCELLED);
     assert_false(sandbox_market_waits(market, &job.id));
+}
+
+static void job_gets_nothing_from_its_deadline_on(void **state)
+{
+    struct market *market = *state;
+    struct job     asked = market_job_asked(5, 50);
+    asked.metadata = STR("{\"sandbox_scenario\":\"slow\"}");
+    market->now_ms += MS_PER_DAY; /* later than any id that was made, so that the job is of now */
+    asked.deadline_ms = market->now_ms + 3 * market->config.sandbox_delay_ms;
+    struct job job = sandbox_market_post(market, asked);
+    struct job now = sandbox_market_finish(market, &job.id);
+    assert_int_equal(market->now_ms, asked.deadline_ms);
+    assert_int_equal(now.files_approved, 2);
+    assert_int_equal(job_state_now(&now), JOB_CANCELLED);
 }
 
 static void job_cancelled_before_is_left_alone(void **state)
@@ -395,6 +410,7 @@ int main(void)
         market_test(many_files_come_in_batches_of_fifty),
         market_test(batch_of_a_runner_that_lost_the_task_is_undone),
         market_test(job_cancelled_in_the_middle_gets_no_more),
+        market_test(job_gets_nothing_from_its_deadline_on),
         market_test(job_cancelled_before_is_left_alone),
         market_test(same_job_gets_the_same_files_and_another_others),
         market_test(formats_take_turns_as_the_buyer_named_them),
