@@ -205,7 +205,9 @@ describe("the scenario", () => {
   it("flagged tells of it once, and goes on", async () => {
     const job = await scenarioJob(market, "flagged", { files_needed: 60 });
     await market.server.advance(DELAY_S + 1);
-    await completed(market, job);
+    const done = await completed(market, job);
+    assert.equal(done.flags_count, 1);
+    assert.match(done.flag_reason, /^Sandbox: /);
     const store = join(market.server.dataDir, "store.db");
     const query = `SELECT count(*), min(environment) FROM occurrences WHERE subject_id = '${job.id}' AND type = 'job.flagged'`;
     assert.equal(execFileSync("sqlite3", [store, query], { encoding: "utf8" }).trim(), "1|1");
