@@ -124,6 +124,19 @@ describe("a test job", () => {
     assert.equal(sha256(delivered.bytes), rows[0].file.content_hash);
   });
 
+  it("causes the events that a live one would", async () => {
+    const job = await filled(market, { files_needed: 2 });
+    const rows = await submissionsOf(market, job);
+    const told = (await market.buyer.all("/v1/events")).reverse().map(({ type, data }) => [type, data.id]);
+    const about = new Set([job.id, ...rows.map(({ id }) => id)]);
+    assert.deepEqual(told.filter(([, id]) => about.has(id)), [
+      ["submission.scored", rows[0].id], ["submission.approved", rows[0].id],
+      ["submission.scored", rows[1].id], ["submission.approved", rows[1].id],
+      ["job.completed", job.id],
+    ]);
+    assert.deepEqual(await market.live.all("/v1/events"), []);
+  });
+
   it("that asks for five stars gets files of five", async () => {
     const job = await filled(market, { files_needed: 2, min_star_rating: 5 });
     assert.deepEqual((await filesOf(market, job)).map((file) => file.ai_star_rating), [5, 5]);
@@ -208,9 +221,8 @@ describe("the scenario", () => {
     const done = await completed(market, job);
     assert.equal(done.flags_count, 1);
     assert.match(done.flag_reason, /^Sandbox: /);
-    const store = join(market.server.dataDir, "store.db");
-    const query = `SELECT count(*), min(environment) FROM occurrences WHERE subject_id = '${job.id}' AND type = 'job.flagged'`;
-    assert.equal(execFileSync("sqlite3", [store, query], { encoding: "utf8" }).trim(), "1|1");
+    const told = await market.buyer.all("/v1/events?type=job.flagged");
+    assert.deepEqual(told.map(({ data }) => [data.id, data.status, data.files_approved]), [[job.id, "open", 0]]);
   });
 });
 
