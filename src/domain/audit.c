@@ -148,6 +148,29 @@ static struct stmt *job_counters_match_rows(struct db *db)
         " AND j.status <> 'cancelled')");
 }
 
+/* 6: nothing arrives for a job, holds a slot of it or completes it from its deadline on. */
+static struct stmt *deadlines_are_kept(struct db *db)
+{
+    return db_query(db, "SELECT s.id, 'sent after the deadline of ' || j.id FROM submissions s"
+                        " JOIN jobs j ON j.id = s.job_id WHERE s.created_ms >= j.deadline_ms"
+                        " UNION ALL SELECT r.id, 'beyond the deadline of ' || j.id"
+                        " FROM reservations r JOIN jobs j ON j.id = r.job_id"
+                        " WHERE r.expires_ms > j.deadline_ms UNION ALL SELECT id, status ||"
+                        " ' after its deadline' FROM jobs WHERE completed_ms >= deadline_ms"
+                        " OR cancelled_ms > deadline_ms");
+}
+
+/* 6: only completed jobs are rated, and each flag is counted. */
+static struct stmt *opinions_match_jobs(struct db *db)
+{
+    return db_query(db, "SELECT j.id, j.status || ', rated ' || CAST(coalesce(j.rating, 0) AS TEXT)"
+                        " || ', ' || CAST(j.flags_count AS TEXT) || ' flags of ' ||"
+                        " CAST(coalesce(f.count, 0) AS TEXT) FROM jobs j LEFT JOIN (SELECT job_id,"
+                        " count(*) AS count FROM job_flags GROUP BY job_id) AS f ON f.job_id = j.id"
+                        " WHERE j.flags_count <> coalesce(f.count, 0)"
+                        " OR (j.rating IS NOT NULL AND j.status <> 'completed')");
+}
+
 /* 6: an approved submission has its file, and only it. */
 static struct stmt *files_match_submissions(struct db *db)
 {
@@ -191,6 +214,16 @@ static struct stmt *retries_hold_a_slot(struct db *db)
             " (SELECT submission_id, count(*) AS held FROM reservations WHERE state = 'held'"
             " AND attempt > 1 GROUP BY submission_id) AS r ON r.submission_id = s.id"
             " WHERE coalesce(r.held, 0) <> CASE s.status WHEN 'retry_pending' THEN 1 ELSE 0 END");
+}
+
+/* Live work is people's, test work is simulated workers' of the same organisation. */
+static struct stmt *worlds_are_apart(struct db *db)
+{
+    return db_query(
+        db, "SELECT s.id, 'of the ' || CASE s.environment WHEN 1 THEN 'test' ELSE 'live' END ||"
+            " ' world, by ' || w.id FROM submissions s JOIN workers w ON w.id = s.worker_id"
+            " WHERE CASE s.environment WHEN 1 THEN s.org_id ELSE '' END"
+            " <> coalesce(w.simulated_for, '')");
 }
 
 /* Nothing waits for what nobody will do. */
@@ -300,10 +333,13 @@ static const struct check checks[] = {
     { "payout_and_fee_make_price", payout_and_fee_make_price },
     { "paid_exactly_when_approved", paid_exactly_when_approved },
     { "job_counters_match_rows", job_counters_match_rows },
+    { "deadlines_are_kept", deadlines_are_kept },
+    { "opinions_match_jobs", opinions_match_jobs },
     { "files_match_submissions", files_match_submissions },
     { "worker_balances_match_payouts", worker_balances_match_payouts },
     { "payouts_match_transfers", payouts_match_transfers },
     { "retries_hold_a_slot", retries_hold_a_slot },
+    { "worlds_are_apart", worlds_are_apart },
     { "work_has_its_task", work_has_its_task },
     { "lots_match_balances", lots_match_balances },
     { "job_parts_match_escrow", job_parts_match_escrow },
@@ -345,7 +381,8 @@ enum err audit_files(struct call *call, struct audit_report *report, bool with_h
                      void *context)
 {
     /* tenant: the operator's audit reads every organisation */
-    struct stmt *q = db_query(call->db, "SELECT id, blob, size_bytes, sha256 FROM files");
+    struct stmt *q = db_query(call->db, "SELECT id, blob, size_bytes, sha256 FROM files"
+                                        " WHERE removed_ms IS NULL");
     while (stmt_step(q)) {
         struct arena_mark mark = arena_mark(call->arena);
         struct str        sha256 = with_hashes ? column_text(q, 3, call->arena) : STR_NONE;

@@ -20,17 +20,27 @@ struct delivered_file {
     int64_t          width, height, duration_ms, captured_ms; /* 0 = none */
     struct str       filename;                                /* may be absent */
     int64_t          stars;
-    struct str       blob; /* name in the blob store */
+    struct str       blob; /* name in the blob store; empty once the bytes are gone */
     int64_t          created_ms, delivered_ms;
+    int64_t          removed_ms; /* its bytes are gone since, or go; 0 = kept */
 };
 
 /* Make the file of a submission that is being approved. *ret_id = its id. */
 MUST_USE enum err file_create(struct call *call, const struct submission *submission,
                               struct id *ret_id);
 
-/* Newest first, older than before, up to count, of a job the caller may see. */
-MUST_USE enum err file_list(struct call *call, const struct job *job, const struct id *before,
-                            int count, struct delivered_file *ret_rows, int *ret_count);
+struct file_filter {
+    int64_t   stars_min; /* 0 = any */
+    struct id before;    /* exclusive upper id bound; empty = none */
+};
+
+/* Of a job the caller may see, newest first: up to count rows. */
+MUST_USE enum err file_list(struct call *call, const struct job *job,
+                            const struct file_filter *filter, int count,
+                            struct delivered_file *ret_rows, struct page_search *ret_search);
+
+/* One of the actor's organisation and environment. ERR_NOT_FOUND "file". */
+MUST_USE enum err file_get(struct call *call, struct str id_text, struct delivered_file *ret_file);
 
 /* Any file, for signed links and runners. ERR_NOT_FOUND "file". */
 MUST_USE enum err file_get_any(struct call *call, const struct id *id,

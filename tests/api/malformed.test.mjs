@@ -14,7 +14,7 @@ const jsonOperations = operations.filter((one) => one.bodySchema);
 let server, org, buyer, worker, nobody;
 
 before(async () => {
-  server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0 });
+  server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0, signup: "open", "signups-per-minute": 0 });
   org = await server.createOrg({ credits: 100_000_000 });
   buyer = server.client(org.live_key);
   worker = server.client((await server.createWorker()).token);
@@ -232,7 +232,8 @@ describe("a body that is not JSON as it should be", () => {
   ];
   for (const [name, raw, code] of cases)
     it(`is refused as ${code}: ${name}`, async () => {
-      for (const one of jsonOperations) assertCode(await send(one, { raw }), 400, code);
+      for (const one of jsonOperations.filter(({ requestBody }) => requestBody.required || raw !== ""))
+        assertCode(await send(one, { raw }), 400, code);
     });
 
   it("is refused as too_many_values: 100,001 numbers", async () => {
@@ -347,7 +348,7 @@ describe("the Idempotency-Key header", () => {
 });
 
 describe("a path", () => {
-  for (const path of ["/", "/v1", "/v1/", "/v1/nothing", "/v1/jobs/", "/v1//jobs", "/V1/jobs", "/v1/jobs%00", "/v1/%ff", "/v1/jobs/x/y", "/openapi.json/", "/v1/webhook_endpoints", "/v1/billing/credits/purchase"])
+  for (const path of ["/", "/v1", "/v1/", "/v1/nothing", "/v1/jobs/", "/v1//jobs", "/V1/jobs", "/v1/jobs%00", "/v1/%ff", "/v1/jobs/x/y", "/openapi.json/", "/v1/billing/credits/purchase"])
     it(`that the contract does not have is 404: ${path}`, async () => {
       for (const client of [buyer, nobody])
         for (const method of ["GET", "POST", "DELETE"])

@@ -4,19 +4,30 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { operations, pathParameters } from "../lib/contract.mjs";
 import { pngImage } from "../lib/media.mjs";
+import { until } from "../lib/market.mjs";
 import { bodyIds, idParameters, listings, NOBODY, requestFor } from "../lib/requests.mjs";
 import { start } from "../lib/server.mjs";
 
 /* Addressed by a signed link, not by who asks. */
 const SIGNED = ["downloadFile"];
 /* A live job is any worker's business. */
-const SHARED = ["getWorkerJob", "acceptJob"];
+const SHARED = ["getWorkerJob", "acceptJob", "flagJob"];
 
 const withIds = operations.filter((one) => idParameters(one).length > 0 && !SIGNED.includes(one.operationId));
 
 let server;
 const ids = {}; /* parameter → the victim's object */
 const clients = {};
+
+/* What another may not ask for is there: a file, once its submission is approved. */
+async function approvedFileOf(client, submissionId) {
+  const { status, file } = await until(`${submissionId} is scored`, async () => {
+    const { json } = await client.get(`/v1/submissions/${submissionId}`);
+    return json.status !== "pending_score" && json;
+  });
+  assert.equal(status, "approved");
+  return file;
+}
 
 async function uploadIdFor(worker, reservationId) {
   const reply = await worker.request("POST", `/worker/v1/uploads?reservation=${reservationId}`, {
@@ -37,13 +48,19 @@ before(async () => {
   clients.worker = server.client((await server.createWorker()).token);
   clients.otherWorker = server.client((await server.createWorker()).token);
 
-  const job = await clients.victim.createJob({ files_needed: 5 });
+  ids.endpoint_id = (await clients.victim.createEndpoint()).id;
+  await clients.victim.post(`/v1/jobs/${(await clients.victim.createJob()).id}/cancel`);
+  const [told] = (await clients.victim.get("/v1/webhook_events")).json.data;
+  ids.event_id = told.id;
+  ids.occurrence_id = told.occurrence_id;
+  const job = await clients.victim.createJob({ files_needed: 5, min_star_rating: 1 });
   ids.job_id = job.id;
   ids.key_id = (await clients.victim.createKey()).id;
   const used = await clients.worker.accept(job.id);
-  const sent = await clients.worker.putFile(used.id, pngImage({ seed: 41 }));
+  const sent = await clients.worker.putFile(used.id, pngImage({ seed: 41, width: 640, height: 480 }));
   assert.equal(sent.status, 201, sent.text);
   ids.submission_id = sent.json.id;
+  ids.file_id = (await approvedFileOf(clients.victim, sent.json.id)).id;
   const open = await clients.worker.accept(job.id);
   ids.reservation_id = ids.reservation = open.id;
   ids.upload_id = await uploadIdFor(clients.worker, open.id);
@@ -61,8 +78,11 @@ async function victimsView() {
   const { worker, victim } = clients;
   const offset = await worker.request("HEAD", `/worker/v1/uploads/${ids.upload_id}`, { headers: { "tus-resumable": "1.0.0" } });
   const { cancelled_at, total_cost_cents } = (await victim.get(`/v1/jobs/${ids.job_id}`)).json;
+  const { status: told } = (await victim.get(`/v1/webhook_events/${ids.event_id}`)).json;
   return {
     job: { cancelled_at, total_cost_cents },
+    endpoints: await victim.all("/v1/webhook_endpoints"),
+    told,
     keys: (await victim.all("/v1/api_keys")).map(({ id, status: state }) => ({ id, state })),
     reservations: (await worker.get("/worker/v1/reservations")).json.data.map(({ id }) => id),
     offset: [offset.status, offset.headers["upload-offset"]],
@@ -181,6 +201,7 @@ describe("another's object that has ended", () => {
     assert.equal((await worker.delete(`/worker/v1/reservations/${ids.reservation_id}`)).status, 204);
     assert.equal((await victim.post(`/v1/jobs/${ids.job_id}/cancel`)).status, 200);
     assert.equal((await victim.post(`/v1/api_keys/${ids.key_id}/revoke`)).status, 204);
+    assert.equal((await victim.delete(`/v1/webhook_endpoints/${ids.endpoint_id}`)).status, 204);
   });
 
   it("is told apart by its owner", async () => {
@@ -188,6 +209,7 @@ describe("another's object that has ended", () => {
     assert.equal(offset.status, 410);
     assert.equal((await clients.victim.post(`/v1/jobs/${ids.job_id}/cancel`)).status, 409);
     assert.equal((await clients.victim.post(`/v1/api_keys/${ids.key_id}/rotate`)).status, 409);
+    assert.equal((await clients.victim.post(`/v1/webhook_events/${ids.event_id}/replay`)).status, 409);
   });
 
   for (const one of withIds.filter(({ operationId }) => !SHARED.includes(operationId)))

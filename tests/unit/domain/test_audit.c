@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "marketplace.h"
+#include "sandbox_market.h"
 
 /* A sound store with something of everything: jobs open, in progress, completed and cancelled;
  * submissions pending, approved, rejected and waiting for their retry; reservations held, lapsed,
@@ -44,6 +44,13 @@ static int busy_setup(void **state)
     DONE(market, reservation_release(&market->call, id_str(&held.id)));
     market_accept(market, &other_id, &open.id);
 
+    struct job late = market_job_asked(2, 10);
+    late.deadline_ms = market->now_ms + MS_PER_MINUTE;
+    market_as_buyer(market);
+    DONE(market, job_create(&market->call, &late));
+    market_submit(market, &worker_id, &late.id);
+    market_accept(market, &worker_id, &late.id);
+
     market_start_at(market, 400); /* another organisation, whose credit expires */
     market_job(market, 2, 50);
     market->now_ms = time_add_year(market->now_ms);
@@ -54,6 +61,17 @@ static int busy_setup(void **state)
 }
 
 #define audit_test(name) cmocka_unit_test_setup_teardown(name, busy_setup, market_teardown)
+
+/* The same, and a test job that simulated workers fill. */
+static int busy_with_sandbox_setup(void **state)
+{
+    busy_setup(state);
+    struct market *market = *state;
+    market_start_at(market, 400); /* whose test credit has not expired */
+    struct job job = sandbox_market_job(market, "mixed", 2);
+    sandbox_market_finish(market, &job.id);
+    return 0;
+}
 
 /* With the store changed behind the server's back the check must speak up; then all is undone. */
 static void assert_found(struct market *market, const char *check, const char *damage)
@@ -174,6 +192,32 @@ static void audit_finds_held_credit_that_differs_from_the_escrows(void **state)
     const char    *check = "held_matches_escrow";
     assert_found(market, check, "UPDATE balances SET held_cents = held_cents + 1");
     assert_found(market, check, "DELETE FROM jobs WHERE status = 'open'");
+}
+
+static void audit_finds_what_a_deadline_should_have_stopped(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "deadlines_are_kept";
+    assert_found(market, check,
+                 "UPDATE submissions SET created_ms = (SELECT deadline_ms FROM jobs"
+                 " WHERE id = job_id) WHERE job_id IN (SELECT id FROM jobs WHERE deadline_ms > 0)");
+    assert_found(market, check,
+                 "UPDATE reservations SET expires_ms = expires_ms + 1"
+                 " WHERE job_id IN (SELECT id FROM jobs WHERE deadline_ms > 0)");
+    assert_found(market, check, "UPDATE jobs SET completed_ms = deadline_ms WHERE deadline_ms > 0");
+    assert_found(market, check,
+                 "UPDATE jobs SET cancelled_ms = deadline_ms + 1 WHERE deadline_ms > 0");
+}
+
+static void audit_finds_opinions_that_do_not_match_jobs(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "opinions_match_jobs";
+    assert_found(market, check, "UPDATE jobs SET rating = 5 WHERE status = 'open'");
+    assert_found(market, check, "UPDATE jobs SET flags_count = 1 WHERE status = 'open'");
+    assert_found(market, check,
+                 "INSERT INTO job_flags (job_id, worker_id, reason, created_ms)"
+                 " SELECT j.id, w.id, 'Bad.', 1 FROM jobs j, workers w LIMIT 1");
 }
 
 static void audit_finds_payout_and_fee_that_do_not_make_the_price(void **state)
@@ -415,6 +459,19 @@ static void audit_leaves_what_is_older_than_events_alone(void **state)
     market_is_sound(market);
 }
 
+static void work_of_the_other_world_is_found(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "worlds_are_apart";
+    market_is_sound(market);
+    assert_found(market, check, "UPDATE submissions SET environment = 1 WHERE environment = 0");
+    assert_found(market, check, "UPDATE submissions SET environment = 0 WHERE environment = 1");
+    assert_found(market, check, "UPDATE workers SET simulated_for = NULL");
+    assert_found(market, check,
+                 "UPDATE workers SET simulated_for = 'org_other'"
+                 " WHERE simulated_for IS NOT NULL");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +486,8 @@ int main(void)
         audit_test(audit_finds_escrow_that_differs_from_the_jobs_state),
         audit_test(audit_finds_escrow_that_differs_from_its_transfers),
         audit_test(audit_finds_held_credit_that_differs_from_the_escrows),
+        audit_test(audit_finds_what_a_deadline_should_have_stopped),
+        audit_test(audit_finds_opinions_that_do_not_match_jobs),
         audit_test(audit_finds_payout_and_fee_that_do_not_make_the_price),
         audit_test(audit_finds_payments_without_approval_and_approvals_without),
         audit_test(audit_finds_counters_that_differ_from_the_rows),
@@ -448,6 +507,8 @@ int main(void)
         audit_test(audit_finds_events_of_nothing),
         audit_test(audit_finds_events_that_wait_for_no_delivery),
         audit_test(audit_leaves_what_is_older_than_events_alone),
+        cmocka_unit_test_setup_teardown(work_of_the_other_world_is_found, busy_with_sandbox_setup,
+                                        market_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
