@@ -217,7 +217,7 @@ static void *sweep(void *argument)
     pthread_mutex_lock(&runners->lock);
     while (!runners->is_stopping) {
         pthread_mutex_unlock(&runners->lock);
-        if (sweep_run(&runners->services)) runners_wake(runners);
+        sweep_run(&runners->services);
         pthread_mutex_lock(&runners->lock);
         /* Only time and stop end the wait: a wake is for tasks. */
         int64_t until_us = world_monotonic_us() + SWEEP_EVERY_MS * 1000;
