@@ -52,15 +52,18 @@ class Bench:
     def descriptors_reach(self, count, what):
         process.wait_until(lambda: self.descriptors() <= count, what, 2 * WAIT_SECONDS)
 
+    def waiting(self):
+        lines = self.server.call("GET", "/metrics")[1].decode().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("firsthand_long_polls "))
+
     def job(self):
         body = json.loads(load.JOB_BODY)
         return self.server.make("POST", "/v1/jobs", self.keys[0], body)["id"]
 
     def open(self, job):
-        """They wait when the library has let go of all connections."""
         pollers = Pollers(self.server.port, f"/v1/jobs/{job}", self.pollers_keys,
                           self.options.waiters, WAIT_SECONDS)
-        self.descriptors_reach(self.descriptors_idle + self.options.waiters + 2 * CONNECTIONS, "long polls to settle")
+        process.wait_until(lambda: self.waiting() >= self.options.waiters, "long polls to settle")
         return pollers
 
     def end(self, job):
