@@ -92,6 +92,7 @@ static void answer(struct long_poll *poll, struct waiter *waiter, struct arena *
     struct http_exchange *http = http_unpark(&waiter->parked, arena);
     http->path = str_format(http->arena, "/v1/jobs/%s", waiter->job_id.text);
     struct exchange *exchange = exchange_open(poll->api, http);
+    http->scratch = arena_mark(http->arena); /* on_end looks at what is before */
     exchange->request_id = waiter->request_id;
     exchange->actor = waiter->actor;
     exchange->rate = waiter->rate;
