@@ -133,10 +133,10 @@ static void give_back(struct http_server *server, int fd)
 {
     struct sockaddr_storage address = { 0 };
     socklen_t               len = sizeof(address);
-    bool                    is_there = getpeername(fd, (struct sockaddr *)&address, &len) == 0;
+    struct MHD_Daemon      *daemon = atomic_load(&server->daemon);
+    bool is_there = daemon && getpeername(fd, (struct sockaddr *)&address, &len) == 0;
     if (!is_there) close(fd);
-    if (!is_there ||
-        MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, len) != MHD_YES)
+    if (!is_there || MHD_add_connection(daemon, fd, (struct sockaddr *)&address, len) != MHD_YES)
         http_park_returned(server);
 }
 

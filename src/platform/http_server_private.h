@@ -124,22 +124,23 @@ struct http_connection {
 };
 
 struct http_server {
-    struct http_app    app;
-    struct MHD_Daemon *daemon;
-    bool               is_tls;
-    char              *tls_cert;
-    char              *tls_key;
-    int64_t            idle_us_max;
-    int64_t            headers_us_max;
-    int64_t            body_bytes_per_s_min;
-    int                connections_max;
-    _Atomic bool       is_draining;
-    _Atomic int        connections_count;
-    _Atomic int64_t    reply_bytes; /* copied for the library and not yet sent whole */
-    int64_t            reply_bytes_max;
-    _Atomic int        kept_count; /* of these, not hung up for others; written under the lock */
-    _Atomic int        parked_count;
-    _Atomic int        returning_count; /* given back to the library, which has yet to say so */
+    struct http_app app;
+    /* Serves before it is known to whoever started it, so others may find NULL. */
+    struct MHD_Daemon *_Atomic daemon;
+    bool                       is_tls;
+    char                      *tls_cert;
+    char                      *tls_key;
+    int64_t                    idle_us_max;
+    int64_t                    headers_us_max;
+    int64_t                    body_bytes_per_s_min;
+    int                        connections_max;
+    _Atomic bool               is_draining;
+    _Atomic int                connections_count;
+    _Atomic int64_t            reply_bytes; /* copied for the library and not yet sent whole */
+    int64_t                    reply_bytes_max;
+    _Atomic int kept_count; /* of these, not hung up for others; written under the lock */
+    _Atomic int parked_count;
+    _Atomic int returning_count; /* given back to the library, which has yet to say so */
 
     pthread_mutex_t         lock; /* the list, no_room_until_us, is_reaper_stopping */
     pthread_cond_t          changed;
