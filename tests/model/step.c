@@ -261,6 +261,7 @@ static struct idempotency idempotency_of(struct model *model, const struct doing
                    (long long)asked->price, (long long)asked->files_per_worker,
                    (long long)asked->stars_min, (long long)asked->deadline_ms);
     idempotency_fingerprint(STR("POST"), path, STR_NONE, body, idempotency.fingerprint);
+    idempotency_set_owner(&idempotency, &model->market->call.actor);
     return idempotency;
 }
 
