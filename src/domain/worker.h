@@ -21,6 +21,11 @@ struct worker_session {
 MUST_USE enum err worker_create(struct call *call, struct str name, struct str email,
                                 struct str password_hash, struct id *ret_id);
 
+/* One of the simulated workers, numbered from 0, who fill an organisation's test jobs; made when it
+ * is first asked for. Nobody can sign in as him. */
+MUST_USE enum err worker_simulated(struct call *call, const struct id *org_id, int64_t number,
+                                   struct id *ret_id);
+
 /* A session of lifetime_ms from its last use; 0 = does not expire. */
 MUST_USE enum err worker_session_create(struct call *call, const struct id *worker_id,
                                         int64_t lifetime_ms, struct worker_session *ret_session);
@@ -48,6 +53,9 @@ struct invite {
 
 /* For a worker who may be called name, which may be absent. ERR_INVALID "bad_name". */
 MUST_USE enum err invite_create(struct call *call, struct str name, struct invite *ret_invite);
+
+/* Whose token it is, good or not any more. ERR_NOT_FOUND "invite". */
+MUST_USE enum err invite_find(struct call *call, struct str token, struct id *ret_id);
 
 /* Is the invite good? ERR_NOT_FOUND "invite", ERR_CONFLICT "invite_used" | "invite_expired". */
 MUST_USE enum err invite_check(struct call *call, struct str token, struct id *ret_id);

@@ -4,6 +4,7 @@
 #define FIRSTHAND_RUNNER_RUNNER_H
 
 #include "base/world.h"
+#include "domain/after_commit.h"
 #include "domain/meter.h"
 #include "domain/task.h"
 #include "platform/blob.h"
@@ -13,7 +14,7 @@
 #include "platform/writer.h"
 
 static const int64_t SCORE_LEASE_MS_MARGIN = 60 * 1000; /* beyond the child's wall limit */
-static const int64_t DELIVER_LEASE_MS = 10 * 60 * 1000;
+static const int64_t TASK_LEASE_MS = 10 * 60 * 1000;    /* of the other kinds */
 static const int64_t SWEEP_EVERY_MS = 5 * 1000;
 
 /* What every runner needs; made by app.c, immutable while they run. */
@@ -27,6 +28,7 @@ struct runner_services {
     struct media_zygote     *zygote;
     struct meter            *meter;
     const struct http_guard *guard; /* where webhooks may go */
+    struct after_commit      after_commit; /* whom else to tell: runners wake themselves */
     /* Expire uploads, in the store and on disk: they belong to the API. */
     void (*sweep_uploads)(void *context);
     void *uploads_context;
