@@ -9,8 +9,7 @@ static struct str header_of(const void *context, const char *name)
     return http_header(context, name);
 }
 
-/* The peer, or, behind the trusted proxy, the last hop it names. */
-static struct str client_address(const struct exchange *exchange)
+struct str admission_client_address(const struct exchange *exchange)
 {
     struct str peer = exchange->http->peer, proxy = exchange->api->config->trusted_proxy;
     if (proxy.len == 0 || !str_eq(peer, proxy)) return peer;
@@ -23,8 +22,8 @@ static struct str client_address(const struct exchange *exchange)
 enum err exchange_count_failure(struct exchange *exchange)
 {
     struct meter_reading reading;
-    struct str           name =
-        str_format(exchange->http->arena, "failures:%.*s", STR_ARG(client_address(exchange)));
+    struct str           name = str_format(exchange->http->arena, "failures:%.*s",
+                                           STR_ARG(admission_client_address(exchange)));
     meter_take(exchange->api->meter, name, exchange->api->config->auth_failures_per_minute,
                exchange->call.now_ms, &reading);
     if (reading.is_allowed) return exchange->call.error.code;

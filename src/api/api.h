@@ -92,7 +92,8 @@ struct exchange {
     struct idempotency    idempotency;
     bool                  has_idempotency_key;
     bool                  is_replay;
-    struct arena_mark     mark; /* where a run of the handler begins */
+    bool                  is_noted; /* the audit has its row, as of a commit */
+    struct arena_mark     mark;     /* where a run of the handler begins */
     struct write_job      write_job;
     struct io_job         io_job;
     void                 *stream; /* of stream_ops */
@@ -128,8 +129,8 @@ struct binding {
 
 /* The tables of the handler files, each ended by an empty row. */
 extern const struct binding jobs_bindings[], keys_bindings[], billing_bindings[],
-    organisation_bindings[], worker_bindings[], worker_jobs_bindings[], submissions_bindings[],
-    uploads_bindings[], downloads_bindings[], server_bindings[];
+    organisation_bindings[], audit_bindings[], worker_bindings[], worker_jobs_bindings[],
+    submissions_bindings[], uploads_bindings[], downloads_bindings[], server_bindings[];
 
 /* --- for handlers --- */
 
@@ -163,7 +164,8 @@ enum err exchange_count_failure(struct exchange *exchange);
 
 /* Bind every operation of the contract to its handler: from the tables above, and from one more.
  * ERR_INVALID "operation_unbound" (no handler) | "handler_unknown" (no such operation) |
- * "handler_mismatch" (its access kind has another shape). */
+ * "handler_mismatch" (its access kind has another shape) | "operation_unaudited" (an API key
+ * changes something by it, and x-audit does not say what). */
 MUST_USE enum err api_bind(struct api *api, const struct binding *more, struct error *error);
 
 /* The four callbacks for http_server_start; context is the api. */

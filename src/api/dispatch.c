@@ -4,6 +4,7 @@
 #include "base/encode.h"
 #include "base/log.h"
 #include "domain/api_key.h"
+#include "domain/audit_event.h"
 #include "domain/worker.h"
 
 #include <string.h>
@@ -76,6 +77,29 @@ static enum err remember(struct exchange *exchange)
                              reply->carries_secret);
 }
 
+/* What it was done to: what was made, what the path names, or else the organisation. */
+static struct str object_of(const struct exchange *exchange)
+{
+    struct str body = buf_str(&exchange->reply.body), start = STR("{\"id\":\""), id;
+    if (exchange->reply.status == 201 && str_starts_with(body, start)) {
+        body = str_skip(body, start.len);
+        if (str_cut(&body, '"', &id)) return id;
+    }
+    if (exchange->request.match.path_values_count > 0)
+        return exchange->request.match.path_values[0];
+    return id_str(&exchange->actor.org_id);
+}
+
+/* Write down, in its commit, what an API key does, as its operation's x-audit calls it. */
+static enum err note(struct exchange *exchange)
+{
+    const struct contract_operation *operation = exchange->request.operation;
+    struct call                     *call = &exchange->call;
+    if (operation->audit_action.data == NULL || exchange->is_noted) return ERR_OK;
+    return audit_note(call, &call->actor.org_id, call->actor.environment, operation->audit_action,
+                      object_of(exchange));
+}
+
 /* One run inside the writer's transaction, from nothing each time. */
 static enum err run_write(struct exchange *exchange)
 {
@@ -90,6 +114,7 @@ static enum err run_write(struct exchange *exchange)
         if (is_there) return replay(exchange, &stored);
     }
     e = exchange->binding->handle(call, &exchange->request, &exchange->reply);
+    if (e == ERR_OK) e = note(exchange);
     if (e || !exchange->has_idempotency_key) return e;
     return remember(exchange);
 }
@@ -145,6 +170,7 @@ static enum err commit_run(void *argument, struct db *db, struct error *error)
     call_begin(&exchange->call, db, world_now_ms(exchange->api->world), &exchange->actor);
     enum err e = recheck(&exchange->call);
     if (e == ERR_OK) e = commit->run(&exchange->call, commit->argument);
+    if (e == ERR_OK) e = note(exchange);
     if (e) *error = exchange->call.error;
     return e;
 }
@@ -156,6 +182,7 @@ enum err exchange_commit(struct exchange *exchange,
     struct error  error = { 0 };
     enum err      e = writer_call(exchange->api->writer, commit_run, &commit, &error);
     if (e) exchange->call.error = error;
+    if (e == ERR_OK) exchange->is_noted = true;
     if (e == ERR_OK && exchange->call.wakes_tasks)
         exchange->api->tasks_added(exchange->api->runner_context);
     return e;
@@ -198,9 +225,11 @@ static struct exchange *exchange_new(struct api *api, struct http_exchange *http
     exchange->call.arena = http->arena;
     exchange->call.config = api->config;
     exchange->call.keyring = api->keyring;
+    exchange->request_id = id_new(ID_REQUEST, world_now_ms(api->world));
+    exchange->call.origin =
+        (struct origin){ admission_client_address(exchange), exchange->request_id };
     exchange->request.http = http;
     exchange->request.api = api;
-    exchange->request_id = id_new(ID_REQUEST, world_now_ms(api->world));
     reply_begin(&exchange->reply, http->arena);
     http->app_state = exchange;
     return exchange;

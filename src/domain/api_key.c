@@ -1,6 +1,7 @@
 #include "domain/api_key.h"
 
 #include "base/num.h"
+#include "domain/audit_event.h"
 #include "domain/secret_text.h"
 
 #include <assert.h>
@@ -215,6 +216,12 @@ static enum err key_make(struct call *call, const struct id *org_id,
     return ERR_OK;
 }
 
+static enum err note_made(struct call *call, const struct api_key *key)
+{
+    return audit_note(call, &key->org_id, key->environment, STR("api_key.created"),
+                      id_str(&key->id));
+}
+
 enum err api_key_create(struct call *call, const struct id *org_id,
                         const struct key_request *request, struct api_key *ret_key)
 {
@@ -225,7 +232,9 @@ enum err api_key_create(struct call *call, const struct id *org_id,
     }
     enum err e = check_may_make(call, request);
     if (e) return e;
-    return key_make(call, org_id, request, 0, ret_key);
+    e = key_make(call, org_id, request, 0, ret_key);
+    if (e || call->actor.kind == ACTOR_API_KEY) return e; /* whose requests are noted as such */
+    return note_made(call, ret_key);
 }
 
 enum err api_key_list(struct call *call, const struct id *before, int count,
@@ -281,7 +290,9 @@ enum err api_key_rotate(struct call *call, struct str id_text, struct api_key *r
     e = key_set_state(call, &old, KEY_ROTATING, ends_ms);
     if (e) return e;
     *ret_old_ends_ms = ends_ms;
-    return key_make(call, &old.org_id, &same, old.rate_limit_per_minute, ret_key);
+    e = key_make(call, &old.org_id, &same, old.rate_limit_per_minute, ret_key);
+    if (e) return e;
+    return note_made(call, ret_key);
 }
 
 enum err api_key_revoke(struct call *call, struct str id_text)

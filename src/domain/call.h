@@ -48,6 +48,12 @@ struct actor {
     struct id        session_id;
 };
 
+/* Where a call came from, for the audit. */
+struct origin {
+    struct str address;    /* of the client, or "command"; absent = the server itself */
+    struct id  request_id; /* empty when it was no request */
+};
+
 struct call {
     struct arena         *arena;
     struct db            *db;
@@ -55,11 +61,13 @@ struct call {
     struct actor          actor;
     const struct config  *config;
     const struct keyring *keyring;
+    struct origin         origin;
     struct error          error;
     bool                  wakes_tasks; /* a task was added: tell the runners after the commit */
 };
 
-/* Everything of the call but arena, config and keyring is reset; the caller fills in the rest. */
+/* Everything of the call but arena, config, keyring and origin is reset; the caller fills in the
+ * rest. */
 void call_begin(struct call *call, struct db *db, int64_t now_ms, const struct actor *actor);
 
 #endif

@@ -212,6 +212,31 @@ void render_settings(struct json_out *out, const char *key, const struct setting
     out_close(out);
 }
 
+/* Empty = null. */
+static void out_text_or_null(struct json_out *out, const char *key, struct str text)
+{
+    if (text.len)
+        out_text(out, key, text);
+    else
+        out_null(out, key);
+}
+
+void render_audit_event(struct json_out *out, const char *key, const struct audit_event *event)
+{
+    struct id id;
+    bool is_id = id_parse(event->actor, ID_API_KEY, &id) || id_parse(event->actor, ID_WORKER, &id);
+    out_resource(out, key, "audit_event", &event->id);
+    out_text(out, "action", event->action);
+    out_text_or_null(out, "object_id", event->object_id);
+    out_text(out, "actor_type", str_of(audit_actor_type(event)));
+    out_text_or_null(out, "actor_id", is_id ? event->actor : STR_NONE);
+    out_text(out, "source", event->source);
+    out_text_or_null(out, "request_id", event->request_id);
+    out_text(out, "environment", str_of(environment_name(event->environment)));
+    out_time(out, "created_at", id_time_ms(&event->id));
+    out_close(out);
+}
+
 void render_worker_session(struct json_out *out, const char *key,
                            const struct worker_session *session)
 {

@@ -1,10 +1,19 @@
 #include "domain/worker.h"
 
+#include "domain/audit_event.h"
 #include "domain/organisation.h"
 #include "domain/secret_text.h"
 
 static const char SESSION_PREFIX[] = "fh_wkr_";
 static const char INVITE_PREFIX[] = "fh_inv_";
+
+/* Workers are the server's, not an organisation's: what the operator does for one is noted, what
+ * they do themselves is not. */
+static enum err note(struct call *call, const char *action, const struct id *id)
+{
+    if (call->actor.kind != ACTOR_OPERATOR) return ERR_OK;
+    return audit_note(call, NULL, ENVIRONMENT_LIVE, str_of(action), id_str(id));
+}
 
 enum err worker_create(struct call *call, struct str name, struct str email,
                        struct str password_hash, struct id *ret_id)
@@ -31,7 +40,7 @@ enum err worker_create(struct call *call, struct str name, struct str email,
         return FAIL(&call->error, ERR_CONFLICT, "email_taken",
                     "a worker with this e-mail address exists");
     *ret_id = id;
-    return ERR_OK;
+    return note(call, "worker.created", &id);
 }
 
 /* --- sessions --- */
@@ -179,7 +188,7 @@ enum err invite_create(struct call *call, struct str name, struct invite *ret_in
     enum err e = stmt_run(q, &call->error, NULL);
     if (e) return e;
     *ret_invite = invite;
-    return ERR_OK;
+    return note(call, "worker.invited", &invite.id);
 }
 
 enum err invite_check(struct call *call, struct str token, struct id *ret_id)

@@ -15,10 +15,8 @@
 enum { FILE_BYTES_MAX = KEYRING_KEYS_MAX * 128, NUMBER_MAX = 255 };
 
 static const char *const purpose_names[] = {
-    [PURPOSE_API_KEY] = "api-key",
-    [PURPOSE_LINK] = "link",
-    [PURPOSE_SEAL] = "seal",
-    [PURPOSE_CURSOR] = "cursor",
+    [PURPOSE_API_KEY] = "api-key", [PURPOSE_LINK] = "link",   [PURPOSE_SEAL] = "seal",
+    [PURPOSE_CURSOR] = "cursor",   [PURPOSE_AUDIT] = "audit",
 };
 static_assert(COUNT_OF(purpose_names) == PURPOSE__COUNT, "every purpose has a name");
 

@@ -15,6 +15,7 @@ enum keyring_purpose {
     PURPOSE_LINK,    /* signatures of download links */
     PURPOSE_SEAL,    /* encryption at rest */
     PURPOSE_CURSOR,  /* signatures of page cursors */
+    PURPOSE_AUDIT,   /* seals of the audit's rows */
     PURPOSE__COUNT
 };
 

@@ -32,4 +32,7 @@ int64_t score_lease_ms(const struct config *config);
  * uses, expired uploads. */
 void sweep_run(const struct runner_services *services);
 
+/* Seal what the audit has noted since; part of sweep_run. */
+void sweep_seal(const struct runner_services *services);
+
 #endif

@@ -1,5 +1,7 @@
+#include "base/encode.h"
 #include "base/log.h"
 #include "domain/api_key.h"
+#include "domain/audit_chain.h"
 #include "domain/credits.h"
 #include "domain/idempotency.h"
 #include "domain/reservation.h"
@@ -27,6 +29,11 @@ static enum err sweep_idempotency(struct call *call, int *ret_done)
     enum err e = idempotency_sweep(call, SWEEP_ROWS_MAX, &count);
     *ret_done = (int)count;
     return e;
+}
+
+static enum err sweep_audit(struct call *call, int *ret_done)
+{
+    return audit_seal(call, ret_done);
 }
 
 struct round {
@@ -103,6 +110,38 @@ static void sweep_uses(const struct runner_services *services)
     arena_deinit(&arena);
 }
 
+static enum err take_head(struct call *call, void *argument)
+{
+    return audit_head_to_log(call, argument);
+}
+
+/* Where no one who changes the store can change it, too. */
+static void log_head(const struct audit_head *head, struct arena *arena)
+{
+    struct log_line line;
+    struct str      seal = encode_hex(arena, head->seal.data, head->seal.len);
+    log_begin(&line, LOG_INFO, "audit_head");
+    log_text(&line, "head", str_format(arena, "%lld:%s", (long long)head->number, seal.data));
+    log_text(&line, "event", id_str(&head->event_id));
+    log_int(&line, "seals", head->seals_count);
+    log_end(&line);
+}
+
+void sweep_seal(const struct runner_services *services)
+{
+    struct arena      arena;
+    struct call       call;
+    struct audit_head head = { 0 };
+    sweep_all(services, sweep_audit);
+    arena_init(&arena, SWEEP_ARENA_BYTES_MAX);
+    runner_call_init(services, &arena, &call);
+    if (runner_commit(services, &call, take_head, &head))
+        log_sweep_failure(&call.error);
+    else if (head.number > 0)
+        log_head(&head, &arena);
+    arena_deinit(&arena);
+}
+
 void sweep_run(const struct runner_services *services)
 {
     sweep_all(services, sweep_reservations);
@@ -110,4 +149,5 @@ void sweep_run(const struct runner_services *services)
     sweep_all(services, sweep_idempotency);
     sweep_uses(services);
     services->sweep_uploads(services->uploads_context);
+    sweep_seal(services); /* last: of what the others noted, too */
 }
