@@ -42,7 +42,7 @@ enum err audit_note(struct call *call, const struct id *org_id, enum environment
                                         " object_id, actor, source, request_id)"
                                         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
     bind_id(q, 1, &id);
-    bind_text(q, 2, org_id ? id_str(org_id) : STR(""));
+    bind_text(q, 2, org_id ? text_or_empty(id_str(org_id)) : STR(""));
     bind_int(q, 3, environment);
     bind_text(q, 4, action);
     bind_text(q, 5, str_sanitise(call->arena, text_or_empty(object_id), AUDIT_OBJECT_BYTES_MAX));
