@@ -23,6 +23,7 @@ int cmd_create_key(struct flags *flags, struct arena *arena);
 int cmd_create_worker(struct flags *flags, struct arena *arena);
 int cmd_invite_worker(struct flags *flags, struct arena *arena);
 int cmd_audit(struct flags *flags, struct arena *arena);
+int cmd_listen(struct flags *flags, struct arena *arena);
 int cmd_demo(struct flags *flags, struct arena *arena);
 int cmd_config(struct flags *flags, struct arena *arena);
 int cmd_version(struct flags *flags, struct arena *arena);

@@ -19,6 +19,10 @@ static const struct command commands[] = {
     { "admin invite-worker", cmd_invite_worker, "[--name N]", "a single-use link to join" },
     { "audit", cmd_audit, "[--blobs on|off] [--audit-head NUMBER:HEX]",
       "check the invariants and the audit's seals; exit 1 on a breach" },
+    { "listen", cmd_listen,
+      "[--forward-to URL] [--url URL] [--api-key-file PATH] [--events a,b] [--secret whsec_…]"
+      " [--after occ_…]",
+      "print this organisation's events and forward them, signed; key: FIRSTHAND_API_KEY" },
     { "demo", cmd_demo, "[--files \"a.jpg b.mp4\"]", "serve, and do the main job once" },
     { "config", cmd_config, "", "print the effective settings" },
     { "version", cmd_version, "", "print what this program is made of" },
