@@ -31,27 +31,54 @@ static struct str text_or_empty(struct str text)
     return text.data ? text : STR("");
 }
 
-enum err audit_note(struct call *call, const struct id *org_id, enum environment environment,
-                    struct str action, struct str object_id)
+static enum err insert(struct call *call, const struct audit_event *event)
 {
     struct id id;
     enum err  e = next_id(call, &id);
     if (e) return e;
-    struct str   address = call->origin.address;
     struct stmt *q = db_query(call->db, "INSERT INTO audit_events (id, org_id, environment, action,"
                                         " object_id, actor, source, request_id)"
                                         " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
     bind_id(q, 1, &id);
-    bind_text(q, 2, org_id ? text_or_empty(id_str(org_id)) : STR(""));
-    bind_int(q, 3, environment);
-    bind_text(q, 4, action);
-    bind_text(q, 5, str_sanitise(call->arena, text_or_empty(object_id), AUDIT_OBJECT_BYTES_MAX));
-    bind_text(q, 6, actor_text(&call->actor));
-    bind_text(q, 7,
-              address.data ? str_sanitise(call->arena, address, AUDIT_SOURCE_BYTES_MAX)
-                           : STR("server"));
-    bind_text(q, 8, text_or_empty(id_str(&call->origin.request_id)));
+    bind_text(q, 2, text_or_empty(id_str(&event->org_id)));
+    bind_int(q, 3, event->environment);
+    bind_text(q, 4, event->action);
+    bind_text(q, 5,
+              str_sanitise(call->arena, text_or_empty(event->object_id), AUDIT_OBJECT_BYTES_MAX));
+    bind_text(q, 6, event->actor);
+    bind_text(q, 7, str_sanitise(call->arena, event->source, AUDIT_SOURCE_BYTES_MAX));
+    bind_text(q, 8, text_or_empty(event->request_id));
     return stmt_run(q, &call->error, NULL);
+}
+
+enum err audit_note(struct call *call, const struct id *org_id, enum environment environment,
+                    struct str action, struct str object_id)
+{
+    struct str         address = call->origin.address;
+    struct audit_event event = {
+        .org_id = org_id ? *org_id : (struct id){ 0 },
+        .environment = environment,
+        .action = action,
+        .object_id = object_id,
+        .actor = actor_text(&call->actor),
+        .source = address.data ? address : STR("server"),
+        .request_id = id_str(&call->origin.request_id),
+    };
+    return insert(call, &event);
+}
+
+enum err audit_note_system(struct call *call, const struct id *org_id, enum environment environment,
+                           struct str action, struct str object_id)
+{
+    struct audit_event event = {
+        .org_id = *org_id,
+        .environment = environment,
+        .action = action,
+        .object_id = object_id,
+        .actor = STR("system"),
+        .source = STR("server"),
+    };
+    return insert(call, &event);
 }
 
 /* --- reading --- */

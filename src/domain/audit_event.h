@@ -24,6 +24,12 @@ struct audit_event {
 MUST_USE enum err audit_note(struct call *call, const struct id *org_id,
                              enum environment environment, struct str action, struct str object_id);
 
+/* The same for what nobody asked for now: a time has come, or something failed too often. Whose
+ * call it happens in does not matter. */
+MUST_USE enum err audit_note_system(struct call *call, const struct id *org_id,
+                                    enum environment environment, struct str action,
+                                    struct str object_id);
+
 struct audit_filter {
     struct str action; /* absent = any */
     struct id  from;   /* that id and newer; empty = no bound */

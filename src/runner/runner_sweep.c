@@ -1,9 +1,8 @@
-#include "base/encode.h"
 #include "base/log.h"
 #include "domain/api_key.h"
-#include "domain/audit_chain.h"
 #include "domain/credits.h"
 #include "domain/idempotency.h"
+#include "domain/job.h"
 #include "domain/reservation.h"
 #include "domain/worker.h"
 #include "runner/runner_call.h"
@@ -18,6 +17,11 @@ static enum err sweep_reservations(struct call *call, int *ret_done)
     return reservation_lapse_all_due(call, SWEEP_ROWS_MAX, ret_done);
 }
 
+static enum err sweep_deadlines(struct call *call, int *ret_done)
+{
+    return job_end_all_due(call, SWEEP_ROWS_MAX, ret_done);
+}
+
 static enum err sweep_credits(struct call *call, int *ret_done)
 {
     return credits_expire_all_due(call, SWEEP_ROWS_MAX, ret_done);
@@ -29,11 +33,6 @@ static enum err sweep_idempotency(struct call *call, int *ret_done)
     enum err e = idempotency_sweep(call, SWEEP_ROWS_MAX, &count);
     *ret_done = (int)count;
     return e;
-}
-
-static enum err sweep_audit(struct call *call, int *ret_done)
-{
-    return audit_seal(call, ret_done);
 }
 
 struct round {
@@ -55,10 +54,12 @@ static void log_sweep_failure(const struct error *error)
     log_end(&line);
 }
 
-/* Commit by commit, so that nobody waits long for the writer, until a round finds nothing more. */
-static void sweep_all(const struct runner_services *services, sweep_fn *sweep)
+/* Commit by commit, so that nobody waits long for the writer, until a round finds nothing more.
+ * true when that made work for other threads. */
+static bool sweep_all(const struct runner_services *services, sweep_fn *sweep)
 {
     struct round round = { .sweep = sweep, .done = SWEEP_ROWS_MAX };
+    bool         has_more = false;
     for (int i = 0; i < SWEEP_ROUNDS_MAX && round.done >= SWEEP_ROWS_MAX; i++) {
         struct arena arena;
         struct call  call;
@@ -68,9 +69,12 @@ static void sweep_all(const struct runner_services *services, sweep_fn *sweep)
         if (e) {
             log_sweep_failure(&call.error);
             round.done = 0;
+        } else if (call.wakes_tasks) {
+            has_more = true;
         }
         arena_deinit(&arena);
     }
+    return has_more;
 }
 
 struct uses {
@@ -110,44 +114,15 @@ static void sweep_uses(const struct runner_services *services)
     arena_deinit(&arena);
 }
 
-static enum err take_head(struct call *call, void *argument)
+bool sweep_run(const struct runner_services *services)
 {
-    return audit_head_to_log(call, argument);
-}
-
-/* Where no one who changes the store can change it, too. */
-static void log_head(const struct audit_head *head, struct arena *arena)
-{
-    struct log_line line;
-    struct str      seal = encode_hex(arena, head->seal.data, head->seal.len);
-    log_begin(&line, LOG_INFO, "audit_head");
-    log_text(&line, "head", str_format(arena, "%lld:%s", (long long)head->number, seal.data));
-    log_text(&line, "event", id_str(&head->event_id));
-    log_int(&line, "seals", head->seals_count);
-    log_end(&line);
-}
-
-void sweep_seal(const struct runner_services *services)
-{
-    struct arena      arena;
-    struct call       call;
-    struct audit_head head = { 0 };
-    sweep_all(services, sweep_audit);
-    arena_init(&arena, SWEEP_ARENA_BYTES_MAX);
-    runner_call_init(services, &arena, &call);
-    if (runner_commit(services, &call, take_head, &head))
-        log_sweep_failure(&call.error);
-    else if (head.number > 0)
-        log_head(&head, &arena);
-    arena_deinit(&arena);
-}
-
-void sweep_run(const struct runner_services *services)
-{
-    sweep_all(services, sweep_reservations);
-    sweep_all(services, sweep_credits);
-    sweep_all(services, sweep_idempotency);
+    static sweep_fn *const sweeps[] = { sweep_reservations, sweep_deadlines, sweep_credits,
+                                        sweep_idempotency };
+    bool                   has_more = false;
+    for (size_t i = 0; i < COUNT_OF(sweeps); i++)
+        has_more |= sweep_all(services, sweeps[i]);
     sweep_uses(services);
     services->sweep_uploads(services->uploads_context);
     sweep_seal(services); /* last: of what the others noted, too */
+    return has_more;
 }

@@ -85,6 +85,15 @@ describe("what is noted", () => {
     assert.deepEqual([made.action, made.object_id], ["api_key.created", reply.json.new_key.id]);
   });
 
+  it("is also what time does: a job that its deadline ends is cancelled by the system", async () => {
+    const now = await server.advance(1);
+    const job = await buyer.createJob({ deadline: new Date(now + 60_000).toISOString() });
+    await server.advance(61);
+    const event = await newest(buyer);
+    assert.deepEqual(inShort(event), ["job.cancelled", job.id, "system", "server"]);
+    assert.equal(event.request_id, null);
+  });
+
   it("is neither what was refused, nor what was only asked for again", async () => {
     const body = { ...JOB, description: "Once, and not twice." };
     const ask = () => buyer.request("POST", "/v1/jobs", { body, headers: { "idempotency-key": "again" } });
