@@ -54,7 +54,10 @@ static enum err authenticate(struct exchange *exchange)
     else
         e = worker_authenticate(&exchange->call, bearer, &exchange->actor);
     if (e == ERR_UNAUTHENTICATED) return exchange_count_failure(exchange);
-    return e;
+    if (e) return e;
+    exchange->call.actor = exchange->actor;
+    rehash_note(exchange->api->rehash, &exchange->call, bearer);
+    return ERR_OK;
 }
 
 static enum err take_rate(struct exchange *exchange)
@@ -100,7 +103,6 @@ enum err admission_admit(struct exchange *exchange)
 {
     enum err e = authenticate(exchange);
     if (e) return e;
-    exchange->call.actor = exchange->actor;
     e = take_rate(exchange);
     if (e) return e;
     e = check_sign_up(exchange);

@@ -10,6 +10,7 @@
 #include "domain/idempotency.h"
 #include "domain/meter.h"
 #include "domain/page.h"
+#include "domain/rehash.h"
 #include "platform/blob.h"
 #include "platform/db_readers.h"
 #include "platform/http_server.h"
@@ -34,6 +35,7 @@ struct api {
     struct io_pool          *io_pool;
     const struct blob_store *blobs;
     struct meter            *meter;
+    struct rehash_table     *rehash;
     struct upload_table     *uploads;
     /* A commit added tasks: tell the runners. Thread-safe. */
     void (*tasks_added)(void *context);

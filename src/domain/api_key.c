@@ -29,7 +29,7 @@ bool api_key_is_well_formed(struct str secret)
 
 #define KEY_COLUMNS                                                                                \
     "id, org_id, environment, name, prefix, hint, scopes, status, rate_limit_per_minute,"          \
-    " created_ms, expires_ms, rotation_ends_ms, last_used_ms"
+    " created_ms, expires_ms, rotation_ends_ms, last_used_ms, server_key"
 
 static enum key_state state_of(struct str name, int64_t rotation_ends_ms, int64_t now_ms)
 {
@@ -53,6 +53,7 @@ static void key_read(struct stmt *q, const struct call *call, struct api_key *ke
         .expires_ms = column_int(q, 10),
         .rotation_ends_ms = column_int(q, 11),
         .last_used_ms = column_int(q, 12),
+        .server_key = (int)column_int(q, 13),
     };
     key->state = state_of(column_text(q, 7, call->arena), key->rotation_ends_ms, call->now_ms);
 }
@@ -98,6 +99,7 @@ static void actor_of(const struct api_key *key, struct actor *actor)
         .key_ends_ms = key_ends_ms(key),
         .rate_limit_per_minute = key->rate_limit_per_minute,
         .is_key_rotating = key->state == KEY_ROTATING,
+        .server_key = key->server_key,
     };
 }
 
@@ -172,10 +174,12 @@ static enum err check_may_make(struct call *call, const struct key_request *requ
 
 static enum err key_insert(struct call *call, const struct api_key *key)
 {
+    int          server_key;
+    struct str   hash = secret_hash_new(call->keyring, key->secret, call->arena, &server_key);
     struct stmt *q = db_query(call->db, "INSERT INTO api_keys (id, org_id, environment, name,"
                                         " prefix, hint, scopes, status, rate_limit_per_minute,"
-                                        " created_ms, expires_ms, hash) VALUES"
-                                        " ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)");
+                                        " created_ms, expires_ms, hash, server_key) VALUES"
+                                        " ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)");
     bind_id(q, 1, &key->id);
     bind_id(q, 2, &key->org_id);
     bind_int(q, 3, key->environment);
@@ -187,7 +191,8 @@ static enum err key_insert(struct call *call, const struct api_key *key)
     bind_nonzero(q, 9, key->rate_limit_per_minute);
     bind_int(q, 10, key->created_ms);
     bind_nonzero(q, 11, key->expires_ms);
-    bind_text(q, 12, secret_hash(call->keyring, 0, key->secret, call->arena));
+    bind_text(q, 12, hash);
+    bind_int(q, 13, server_key);
     return stmt_run(q, &call->error, NULL);
 }
 

@@ -46,6 +46,8 @@ struct actor {
     bool             is_key_rotating;
     struct id        worker_id;
     struct id        session_id;
+    int              server_key; /* the number of that under which the credential's hash was found;
+                                    0 = not known */
 };
 
 /* Where a call came from, for the audit. */

@@ -36,6 +36,7 @@ struct app {
     struct writer           *writer;
     struct io_pool          *io_pool;
     struct meter            *meter;
+    struct rehash_table     *rehash;
     struct upload_table     *uploads;
     struct api               api;
     struct runners          *runners;
@@ -123,6 +124,7 @@ static enum err start_api(struct app *app, struct error *error)
     if (e) return e;
     app->io_pool = io_pool_start(IO_THREADS);
     app->meter = meter_start();
+    app->rehash = rehash_open();
     app->uploads = upload_table_open(&app->api);
     app->api = (struct api){
         .config = &store->config,
@@ -135,6 +137,7 @@ static enum err start_api(struct app *app, struct error *error)
         .io_pool = app->io_pool,
         .blobs = app->blobs,
         .meter = app->meter,
+        .rehash = app->rehash,
         .uploads = app->uploads,
         .tasks_added = on_tasks_added,
         .run_due = on_run_due,
@@ -154,6 +157,7 @@ static void start_runners(struct app *app)
         .blobs = app->blobs,
         .zygote = app->zygote,
         .meter = app->meter,
+        .rehash = app->rehash,
         .uploads_context = &app->api,
         .sweep_uploads = upload_sweep,
     };
@@ -256,6 +260,7 @@ void app_stop(struct app *app)
     if (app->writer) writer_stop(app->writer);
     if (app->uploads) upload_table_close(app->uploads);
     meter_stop(app->meter);
+    rehash_close(app->rehash);
     if (app->zygote) media_zygote_stop(app->zygote);
     fd_close(&app->listen_fd);
     fd_close(&app->lock_fd);

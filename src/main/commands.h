@@ -22,6 +22,8 @@ int cmd_create_org(struct flags *flags, struct arena *arena);
 int cmd_create_key(struct flags *flags, struct arena *arena);
 int cmd_create_worker(struct flags *flags, struct arena *arena);
 int cmd_invite_worker(struct flags *flags, struct arena *arena);
+int cmd_rotate_server_key(struct flags *flags, struct arena *arena);
+int cmd_drop_server_keys(struct flags *flags, struct arena *arena);
 int cmd_audit(struct flags *flags, struct arena *arena);
 int cmd_listen(struct flags *flags, struct arena *arena);
 int cmd_demo(struct flags *flags, struct arena *arena);

@@ -17,6 +17,10 @@ static const struct command commands[] = {
     { "admin create-worker", cmd_create_worker, "--name N --email E",
       "a new worker with a token that does not expire" },
     { "admin invite-worker", cmd_invite_worker, "[--name N]", "a single-use link to join" },
+    { "admin rotate-server-key", cmd_rotate_server_key, "",
+      "a new server key; older ones stay good until they are dropped" },
+    { "admin drop-server-keys", cmd_drop_server_keys, "[--force on|off]",
+      "drop older server keys that nothing needs any more" },
     { "audit", cmd_audit, "[--blobs on|off] [--audit-head NUMBER:HEX]",
       "check the invariants and the audit's seals; exit 1 on a breach" },
     { "listen", cmd_listen,
@@ -32,8 +36,8 @@ static void print_help(FILE *out, struct arena *arena)
 {
     fprintf(out, "usage: firsthand COMMAND [--flag value]...\n\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++)
-        fprintf(out, "  %-20s %s\n%s%s%s", commands[i].name, commands[i].meaning,
-                commands[i].usage[0] ? "                       " : "", commands[i].usage,
+        fprintf(out, "  %-24s %s\n%s%s%s", commands[i].name, commands[i].meaning,
+                commands[i].usage[0] ? "                           " : "", commands[i].usage,
                 commands[i].usage[0] ? "\n" : "");
     fprintf(out, "\nsettings, as flags or as FIRSTHAND_… in the environment:\n%s",
             config_help(arena).data);

@@ -5,6 +5,7 @@
 
 #include "base/world.h"
 #include "domain/meter.h"
+#include "domain/rehash.h"
 #include "domain/task.h"
 #include "platform/blob.h"
 #include "platform/db_readers.h"
@@ -25,6 +26,7 @@ struct runner_services {
     const struct blob_store *blobs;
     struct media_zygote     *zygote;
     struct meter            *meter;
+    struct rehash_table     *rehash;
     /* Expire uploads, in the store and on disk: they belong to the API. */
     void (*sweep_uploads)(void *context);
     void *uploads_context;

@@ -32,6 +32,10 @@ int64_t score_lease_ms(const struct config *config);
  * idempotency keys, last uses, expired uploads. true when that made work for other threads. */
 bool sweep_run(const struct runner_services *services);
 
+/* Take up what server.key lists now, tell the store, and store the hashes that credentials got
+ * under its newest key; part of sweep_run. */
+void sweep_server_key(const struct runner_services *services);
+
 /* Seal what the audit has noted since; part of sweep_run. */
 void sweep_seal(const struct runner_services *services);
 

@@ -122,6 +122,7 @@ bool sweep_run(const struct runner_services *services)
     for (size_t i = 0; i < COUNT_OF(sweeps); i++)
         has_more |= sweep_all(services, sweeps[i]);
     sweep_uses(services);
+    sweep_server_key(services);
     services->sweep_uploads(services->uploads_context);
     sweep_seal(services); /* last: of what the others noted, too */
     return has_more;

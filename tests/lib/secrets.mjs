@@ -33,7 +33,7 @@ export class Secrets {
 
   addServerKey(dataDir) {
     for (const line of readFileSync(join(dataDir, "server.key"), "utf8").split("\n").filter(Boolean))
-      this.add("the server key", line.split(" ")[1]);
+      this.add("the server key", line.split(" ").at(-1));
   }
 
   /* Every secret in a reply or in what a command prints. */
