@@ -2,6 +2,7 @@
 
 #include "domain/audit_event.h"
 #include "domain/idempotency.h"
+#include "domain/webhook_endpoint.h"
 
 static const char HIGHEST_KNOWN[] = "server_key_highest_known", USED[] = "server_key_used";
 
@@ -58,7 +59,11 @@ enum err server_key_since(struct call *call, int number, int64_t *ret_ms)
 
 enum err server_key_reseal(struct call *call, int64_t *ret_count)
 {
-    return idempotency_reseal(call, ret_count);
+    int64_t  replies, endpoints;
+    enum err e = idempotency_reseal(call, &replies);
+    if (e == ERR_OK) e = webhook_endpoint_reseal(call, &endpoints);
+    if (e == ERR_OK) *ret_count = replies + endpoints;
+    return e;
 }
 
 enum err server_key_enter(struct call *call, int64_t *ret_count)

@@ -57,7 +57,9 @@ async function giveAll() {
   const made = await market.buyer.request("POST", "/v1/api_keys", { body: KEY_BODY, headers: { "idempotency-key": replay } });
   const session = await server.admin("create-worker", "--name", "W", "--email", `w-${replay}@example.com`);
   const { json: page } = await market.buyer.get("/v1/jobs?limit=1");
-  return { apiKey: made.json.secret, keyId: made.json.id, session: session.token, link: url.pathname + url.search, replay, cursor: page.next_cursor };
+  const endpoint = await market.buyer.post("/v1/webhook_endpoints", { url: "https://example.com/hook" });
+  assert.equal(endpoint.status, 201, endpoint.text);
+  return { endpointId: endpoint.json.id, apiKey: made.json.secret, keyId: made.json.id, session: session.token, link: url.pathname + url.search, replay, cursor: page.next_cursor };
 }
 
 describe("a server key that is rotated under a running server", () => {
@@ -91,6 +93,7 @@ describe("a server key that is rotated under a running server", () => {
     await assertAllWork(made);
     assert.equal(sql(`SELECT server_key FROM api_keys WHERE id = '${made.keyId}'`), "2");
     assert.equal(sql("SELECT count(*) FROM idempotency WHERE is_sealed = 1 AND substr(response, 1, 1) <> x'02'"), "0");
+    assert.equal(sql("SELECT count(*) FROM webhook_endpoints WHERE substr(secret, 1, 1) <> x'02'"), "0");
     await server.restart();
     market.reconnect();
     await assertAllWork(given);
@@ -132,6 +135,8 @@ describe("a server key that is rotated under a running server", () => {
     await server.advance(1);
     assert.equal((await server.client(given.apiKey).get("/v1/jobs")).status, 200);
     assert.equal((await server.client().get(given.link)).status, 403);
+    const rotated = await market.buyer.post(`/v1/webhook_endpoints/${given.endpointId}/rotate_secret`);
+    assert.equal(rotated.status, 200, "the secret until now opens: it is sealed again as the old one");
     await server.audit();
     assert.ok(Number(sql("SELECT count(*) FROM audit_seals WHERE substr(seal, 1, 1) = x'01'")) > 0);
     await server.restart();
