@@ -308,6 +308,7 @@ void runners_stop(struct runners *runners)
     for (int i = 0; i < runners->threads_count; i++)
         pthread_join(runners->threads[i].thread, NULL);
     pthread_join(runners->sweeper, NULL);
+    sweep_seal(&runners->services); /* nobody writes any more */
     pthread_cond_destroy(&runners->woken);
     pthread_cond_destroy(&runners->advanced);
     pthread_mutex_destroy(&runners->lock);
