@@ -45,7 +45,7 @@ static enum err insert(struct call *call, const struct audit_event *event)
     bind_text(q, 4, event->action);
     bind_text(q, 5,
               str_sanitise(call->arena, text_or_empty(event->object_id), AUDIT_OBJECT_BYTES_MAX));
-    bind_text(q, 6, event->actor);
+    bind_text(q, 6, text_or_empty(event->actor));
     bind_text(q, 7, str_sanitise(call->arena, event->source, AUDIT_SOURCE_BYTES_MAX));
     bind_text(q, 8, text_or_empty(event->request_id));
     return stmt_run(q, &call->error, NULL);

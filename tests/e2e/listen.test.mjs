@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, afterEach, before, describe, it } from "node:test";
 import { until } from "../lib/market.mjs";
-import { binaryPath, run } from "../lib/server.mjs";
+import { binaryPath, run, start } from "../lib/server.mjs";
 
 const KEY = "fh_test_00000000000000000000000000000000abcdef";
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
@@ -110,8 +110,12 @@ after(async () => {
 
 /* The command, running: its lines so far, and how it ended. */
 function listen(...args) {
-  const child = spawn(binaryPath(), ["listen", "--url", source.url, ...args], {
-    env: { PATH: process.env.PATH, FIRSTHAND_API_KEY: KEY }, stdio: ["ignore", "pipe", "pipe"],
+  return listenTo(source.url, KEY, ...args);
+}
+
+function listenTo(url, key, ...args) {
+  const child = spawn(binaryPath(), ["listen", "--url", url, ...args], {
+    env: { PATH: process.env.PATH, FIRSTHAND_API_KEY: key }, stdio: ["ignore", "pipe", "pipe"],
   });
   children.add(child);
   const lines = [], notes = [];
@@ -315,5 +319,41 @@ describe("the API key", () => {
       const { code } = await ask(args, env);
       assert.equal(code, 2, args.join(" "));
     }
+  });
+});
+
+describe("a server of ours", () => {
+  let server, org;
+  before(async () => {
+    server = await start();
+    org = await server.createOrg({ credits: 100_000 });
+  });
+  after(() => server?.stop());
+
+  it("is listened to: each event of the key's environment once, in order, as the API gives it", async () => {
+    const buyer = server.client(org.live_key), tester = server.client(org.test_key);
+    const early = await buyer.createJob();
+    await buyer.post(`/v1/jobs/${early.id}/cancel`);
+    const [{ id: after }] = (await buyer.get("/v1/events?limit=1")).json.data;
+    const listener = listenTo(server.base, org.live_key, "--forward-to", sink.url, "--secret", SECRET, "--after", after);
+    const jobs = [];
+    for (let i = 0; i < 130; i++) {
+      const job = await buyer.createJob({ metadata: { i } });
+      jobs.push((await buyer.post(`/v1/jobs/${job.id}/cancel`)).json);
+    }
+    const other = await tester.createJob();
+    await tester.post(`/v1/jobs/${other.id}/cancel`);
+    await until("all came", () => received.length === jobs.length);
+    const bodies = received.map(({ body }) => JSON.parse(body));
+    assert.deepEqual(bodies.map(({ data }) => data.id), jobs.map(({ id }) => id));
+    assert.deepEqual(bodies, (await buyer.all(`/v1/events?after=${after}`)).reverse());
+    await interrupted(listener);
+  });
+
+  it("turns away a key without webhooks:read", async () => {
+    const { secret } = await server.createKey({ org: org.organization_id, scopes: ["jobs:read"] });
+    const listener = listenTo(server.base, secret);
+    assert.equal(await listener.ended, 1);
+    assert.match(listener.notes.at(-1), /answers 403/);
   });
 });
