@@ -134,9 +134,9 @@ struct binding {
 
 /* The tables of the handler files, each ended by an empty row. */
 extern const struct binding jobs_bindings[], sign_up_bindings[], keys_bindings[],
-    billing_bindings[], organisation_bindings[], webhooks_bindings[], events_bindings[],
-    worker_bindings[], worker_jobs_bindings[], submissions_bindings[], uploads_bindings[],
-    downloads_bindings[], server_bindings[], metrics_bindings[];
+    billing_bindings[], purchase_bindings[], organisation_bindings[], webhooks_bindings[],
+    events_bindings[], worker_bindings[], worker_jobs_bindings[], submissions_bindings[],
+    uploads_bindings[], downloads_bindings[], server_bindings[], metrics_bindings[];
 
 /* --- for handlers --- */
 
@@ -161,6 +161,17 @@ void reply_list_end(struct reply *reply, struct str cursor);
 MUST_USE enum err exchange_commit(struct exchange *exchange,
                                   enum err (*run)(struct call *call, void *argument),
                                   void *argument);
+
+/* The same for what ends in a reply, by the Idempotency-Key when one came: the transaction finds
+ * and replays the first reply, or runs, fills reply, and binds the key to it. An operation without
+ * a credential sets exchange->idempotency's owner and asker before. */
+typedef enum err  answer_fn(struct call *call, void *argument, struct reply *reply);
+MUST_USE enum err exchange_answer(struct exchange *exchange, answer_fn *answer, void *argument);
+
+/* Was it answered before, as far as this thread's reader knows? Then the reply is that one, and
+ * *ret_is_there. For what costs too much to do only to be refused. ERR_CONFLICT
+ * "idempotency_key_reused". */
+MUST_USE enum err exchange_find_reply(struct exchange *exchange, bool *ret_is_there);
 
 /* A refused credential counts against its address: yields the error that is there, or, when the
  * address has had too many, ERR_LIMITED "too_many_failures" in its place. */

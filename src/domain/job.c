@@ -2,6 +2,7 @@
 
 #include "base/num.h"
 #include "domain/credits.h"
+#include "domain/freeze.h"
 #include "domain/organisation.h"
 #include "domain/sandbox.h"
 
@@ -307,6 +308,8 @@ enum err job_create(struct call *call, struct job *job)
     if (e) return e;
     job->org_id = call->actor.org_id;
     job->environment = call->actor.environment;
+    e = freeze_check(call, &job->org_id, job->environment);
+    if (e) return e;
     e = organisation_fee_ppm(call, &job->org_id, job->environment, &job->fee_ppm);
     if (e) return e;
     job->id = id_new(ID_JOB, call->now_ms);
