@@ -6,6 +6,7 @@
 #include "base/encode.h"
 #include "base/log.h"
 #include "domain/api_key.h"
+#include "domain/audit_event.h"
 #include "domain/worker.h"
 #include "platform/metrics.h"
 
@@ -58,6 +59,31 @@ enum err exchange_find_reply(struct exchange *exchange, bool *ret_is_there)
     return replay(exchange, &stored);
 }
 
+/* What it was done to: what was made, what the path names, or else the organisation. */
+static struct str object_of(const struct exchange *exchange)
+{
+    struct str body = buf_str(&exchange->reply.body), start = STR("{\"id\":\""), id;
+    if (exchange->reply.resource_id.data) return exchange->reply.resource_id;
+    if (exchange->reply.status == 201 && str_starts_with(body, start)) {
+        body = str_skip(body, start.len);
+        if (str_cut(&body, '"', &id)) return id;
+    }
+    if (exchange->request.match.path_values_count > 0)
+        return exchange->request.match.path_values[0];
+    return id_str(&exchange->actor.org_id);
+}
+
+/* Write down, in its commit, what an API key does, as its operation's x-audit calls it. */
+static enum err note(struct exchange *exchange)
+{
+    const struct contract_operation *operation = exchange->request.operation;
+    struct call                     *call = &exchange->call;
+    bool                             is_told = exchange->is_noted || exchange->is_replay;
+    if (operation->audit_action.data == NULL || is_told) return ERR_OK;
+    return audit_note(call, &call->actor.org_id, call->actor.environment, operation->audit_action,
+                      object_of(exchange));
+}
+
 /* One run inside the writer's transaction, from nothing each time. */
 static enum err run_answer(struct exchange *exchange, struct db *db, answer_fn *answer,
                            void *argument)
@@ -73,6 +99,7 @@ static enum err run_answer(struct exchange *exchange, struct db *db, answer_fn *
     e = exchange_find_reply(exchange, &is_there);
     if (e || is_there) return e;
     e = answer(call, argument, &exchange->reply);
+    if (e == ERR_OK) e = note(exchange);
     if (e || !exchange->has_idempotency_key) return e;
     return remember(exchange);
 }
@@ -129,6 +156,7 @@ static enum err commit_run(void *argument, struct db *db, struct error *error)
     call_begin(&exchange->call, db, world_now_ms(exchange->api->world), &exchange->actor);
     enum err e = recheck(&exchange->call);
     if (e == ERR_OK) e = commit->run(&exchange->call, commit->argument);
+    if (e == ERR_OK) e = note(exchange);
     if (e) *error = exchange->call.error;
     return e;
 }
@@ -148,7 +176,9 @@ enum err exchange_commit(struct exchange *exchange,
                          enum err (*run)(struct call *call, void *argument), void *argument)
 {
     struct commit commit = { exchange, run, argument };
-    return commit_call(exchange, commit_run, &commit);
+    enum err      e = commit_call(exchange, commit_run, &commit);
+    if (e == ERR_OK) exchange->is_noted = true;
+    return e;
 }
 
 struct answering {

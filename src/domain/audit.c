@@ -402,8 +402,8 @@ static const struct check checks[] = {
     { "awaited_deliveries_are_due", awaited_deliveries_are_due },
 };
 
-static void breach(struct audit_report *report, const char *check, struct str subject,
-                   struct str detail)
+void audit_breach(struct audit_report *report, const char *check, struct str subject,
+                  struct str detail)
 {
     report->breaches_count++;
     report->on_breach(report->context, check, subject, detail);
@@ -413,7 +413,8 @@ static enum err run_check(struct call *call, struct audit_report *report, const 
 {
     struct stmt *q = check->query(call->db);
     for (int i = 0; i < BREACHES_PER_CHECK_MAX && stmt_step(q); i++)
-        breach(report, check->name, column_text(q, 0, call->arena), column_text(q, 1, call->arena));
+        audit_breach(report, check->name, column_text(q, 0, call->arena),
+                     column_text(q, 1, call->arena));
     report->checks_count++;
     return stmt_end(q, &call->error);
 }
@@ -440,8 +441,8 @@ enum err audit_files(struct call *call, struct audit_report *report, bool with_h
         struct str        sha256 = with_hashes ? column_text(q, 3, call->arena) : STR_NONE;
         struct str        blob = column_text(q, 1, call->arena);
         if (has_bytes(context, blob, column_int(q, 2), sha256))
-            breach(report, "files_have_their_bytes", column_text(q, 0, call->arena),
-                   str_format(call->arena, "blob %.*s is missing or differs", STR_ARG(blob)));
+            audit_breach(report, "files_have_their_bytes", column_text(q, 0, call->arena),
+                         str_format(call->arena, "blob %.*s is missing or differs", STR_ARG(blob)));
         arena_rewind(call->arena, mark);
     }
     report->checks_count++;

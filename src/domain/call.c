@@ -38,3 +38,25 @@ void call_begin(struct call *call, struct db *db, int64_t now_ms, const struct a
     call->ended_jobs = NULL;
     error_clear(&call->error);
 }
+
+void call_note_ended(struct call *call, const struct id *job_id)
+{
+    struct ended_job *ended = NEW(call->arena, struct ended_job, 1);
+    *ended = (struct ended_job){ .id = *job_id, .next = call->ended_jobs };
+    call->ended_jobs = ended;
+}
+
+struct call_mark call_mark(const struct call *call)
+{
+    return (struct call_mark){ arena_mark(call->arena), call->ended_jobs };
+}
+
+void call_rewind(struct call *call, struct call_mark mark)
+{
+    bool      has_ended = call->ended_jobs != mark.ended_jobs;
+    struct id ended = has_ended ? call->ended_jobs->id : (struct id){ { 0 } };
+    CHECK(!has_ended || call->ended_jobs->next == mark.ended_jobs);
+    arena_rewind(call->arena, mark.arena);
+    call->ended_jobs = mark.ended_jobs;
+    if (has_ended) call_note_ended(call, &ended);
+}

@@ -46,6 +46,14 @@ struct actor {
     bool             is_key_rotating;
     struct id        worker_id;
     struct id        session_id;
+    int              server_key; /* the number of that under which the credential's hash was found;
+                                    0 = not known */
+};
+
+/* Where a call came from, for the audit. */
+struct origin {
+    struct str address;    /* of the client, or "command"; absent = the server itself */
+    struct id  request_id; /* empty when it was no request */
 };
 
 struct ended_job {
@@ -60,13 +68,27 @@ struct call {
     struct actor          actor;
     const struct config  *config;
     const struct keyring *keyring;
+    struct origin         origin;
     struct error          error;
     /* What others are told after the commit: domain/after_commit.h. */
     bool              wakes_tasks; /* a task was added */
     struct ended_job *ended_jobs;  /* completed or cancelled */
 };
 
-/* Everything of the call but arena, config and keyring is reset; the caller fills in the rest. */
+/* Everything of the call but arena, config, keyring and origin is reset; the caller fills in the
+ * rest. */
 void call_begin(struct call *call, struct db *db, int64_t now_ms, const struct actor *actor);
+
+/* The job has ended: whom it concerns is told after the commit. */
+void call_note_ended(struct call *call, const struct id *job_id);
+
+/* Scratch scope of the call's arena in which at most one job ends: the rewind keeps its note. */
+struct call_mark {
+    struct arena_mark arena;
+    struct ended_job *ended_jobs;
+};
+
+struct call_mark call_mark(const struct call *call);
+void             call_rewind(struct call *call, struct call_mark mark);
 
 #endif

@@ -1,5 +1,7 @@
 #include "domain/freeze.h"
 
+#include "domain/audit_event.h"
+
 enum err freeze_add(struct call *call, struct str event_id, const struct purchase *purchase,
                     const char *reason, bool *ret_is_new)
 {
@@ -15,7 +17,9 @@ enum err freeze_add(struct call *call, struct str event_id, const struct purchas
     enum err e = stmt_run(q, &call->error, &changes);
     if (e) return e;
     *ret_is_new = changes == 1;
-    return ERR_OK;
+    if (!*ret_is_new) return ERR_OK;
+    return audit_note_system(call, &purchase->org_id, ENVIRONMENT_LIVE, STR("organization.frozen"),
+                             id_str(&purchase->id));
 }
 
 enum err freeze_check(struct call *call, const struct id *org_id, enum environment environment)
@@ -37,5 +41,7 @@ enum err freeze_lift(struct call *call, const struct id *org_id, int64_t *ret_co
                                         " AND lifted_ms IS NULL");
     bind_id(q, 1, org_id);
     bind_int(q, 2, call->now_ms);
-    return stmt_run(q, &call->error, ret_count);
+    enum err e = stmt_run(q, &call->error, ret_count);
+    if (e || *ret_count == 0) return e;
+    return audit_note(call, org_id, ENVIRONMENT_LIVE, STR("organization.unfrozen"), id_str(org_id));
 }

@@ -45,6 +45,10 @@ MUST_USE enum err idempotency_find(struct call *call, const struct idempotency *
 MUST_USE enum err idempotency_store(struct call *call, const struct idempotency *idempotency,
                                     const struct stored_reply *reply, bool is_secret);
 
+/* Seal anew, under the newest server key, what is sealed under another. What does not open is left
+ * as it is. *ret_count = sealed anew. */
+MUST_USE enum err idempotency_reseal(struct call *call, int64_t *ret_count);
+
 /* Drop up to count rows past their time; *ret_count = dropped. */
 MUST_USE enum err idempotency_sweep(struct call *call, int count, int64_t *ret_count);
 

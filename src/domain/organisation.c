@@ -1,5 +1,6 @@
 #include "domain/organisation.h"
 
+#include "domain/audit_event.h"
 #include "domain/credits.h"
 #include "domain/low_balance.h"
 
@@ -66,6 +67,8 @@ enum err organisation_create(struct call *call, struct str name, struct str emai
     struct id id = id_new(ID_ORGANISATION, call->now_ms);
     enum err  e = insert_organisation(call, &id, name, normal);
     if (e) return e;
+    e = audit_note(call, &id, ENVIRONMENT_LIVE, STR("organization.created"), id_str(&id));
+    if (e) return e;
     e = insert_balance(call, &id, ENVIRONMENT_LIVE);
     if (e) return e;
     e = insert_balance(call, &id, ENVIRONMENT_TEST);
@@ -73,6 +76,8 @@ enum err organisation_create(struct call *call, struct str name, struct str emai
     if (credits_cents > 0) {
         e = credits_grant(call, &id, ENVIRONMENT_LIVE, TRANSFER_BONUS, credits_cents, STR_NONE,
                           STR("Granted by the operator"));
+        if (e) return e;
+        e = audit_note(call, &id, ENVIRONMENT_LIVE, STR("credits.granted"), id_str(&id));
         if (e) return e;
     }
     e = credits_grant(call, &id, ENVIRONMENT_TEST, TRANSFER_FREE_TIER,

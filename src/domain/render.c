@@ -277,6 +277,27 @@ void render_settings(struct json_out *out, const char *key, const struct setting
     out_close(out);
 }
 
+static struct str none_if_empty(struct str text)
+{
+    return text.len ? text : STR_NONE;
+}
+
+void render_audit_event(struct json_out *out, const char *key, const struct audit_event *event)
+{
+    struct id id;
+    bool is_id = id_parse(event->actor, ID_API_KEY, &id) || id_parse(event->actor, ID_WORKER, &id);
+    out_resource(out, key, "audit_event", &event->id);
+    out_text(out, "action", event->action);
+    out_text(out, "object_id", none_if_empty(event->object_id));
+    out_text(out, "actor_type", str_of(audit_actor_type(event)));
+    out_text(out, "actor_id", is_id ? event->actor : STR_NONE);
+    out_text(out, "source", event->source);
+    out_text(out, "request_id", none_if_empty(event->request_id));
+    out_text(out, "environment", str_of(environment_name(event->environment)));
+    out_time(out, "created_at", id_time_ms(&event->id));
+    out_close(out);
+}
+
 static void out_event_types(struct json_out *out, unsigned events)
 {
     out_array(out, "events");

@@ -6,6 +6,7 @@
 #include "base/world.h"
 #include "domain/after_commit.h"
 #include "domain/meter.h"
+#include "domain/rehash.h"
 #include "domain/task.h"
 #include "platform/blob.h"
 #include "platform/db_readers.h"
@@ -29,6 +30,7 @@ struct runner_services {
     struct meter            *meter;
     const struct http_guard *guard;        /* where webhooks may go */
     struct after_commit      after_commit; /* whom else to tell: runners wake themselves */
+    struct rehash_table     *rehash;
     /* Expire uploads, in the store and on disk: they belong to the API. */
     void (*sweep_uploads)(void *context);
     void *uploads_context;

@@ -32,6 +32,13 @@ int64_t score_lease_ms(const struct config *config);
  * will, old idempotency keys, old events and sandbox files, last uses, expired uploads. */
 void sweep_run(const struct runner_services *services);
 
+/* Take up what server.key lists now, tell the store, and store the hashes that credentials got
+ * under its newest key; part of sweep_run. */
+void sweep_server_key(const struct runner_services *services);
+
+/* Seal what the audit has noted since; part of sweep_run. */
+void sweep_seal(const struct runner_services *services);
+
 /* Take bytes that nobody gets any more off the disk. */
 void unlink_removed_files(const struct runner_services *services);
 

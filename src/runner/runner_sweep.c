@@ -136,5 +136,7 @@ void sweep_run(const struct runner_services *services)
         sweep_all(services, sweeps[i]);
     unlink_removed_files(services);
     sweep_uses(services);
+    sweep_server_key(services);
     services->sweep_uploads(services->uploads_context);
+    sweep_seal(services); /* last: of what the others noted, too */
 }

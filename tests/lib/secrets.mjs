@@ -35,7 +35,7 @@ export class Secrets {
 
   addServerKey(dataDir) {
     for (const line of readFileSync(join(dataDir, "server.key"), "utf8").split("\n").filter(Boolean))
-      this.add("the server key", line.split(" ")[1]);
+      this.add("the server key", line.split(" ").at(-1));
   }
 
   /* A secret of a provider's: everything from its prefix on. */

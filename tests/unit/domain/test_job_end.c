@@ -198,6 +198,19 @@ static void last_approval_after_the_deadline_does_not_complete(void **state)
     assert_int_equal(refunded_cents(market, &job.id), 0);
 }
 
+static void whoever_waits_for_a_job_that_is_swept_is_told(void **state)
+{
+    struct market *market = *state;
+    int            told = 0;
+    for (int i = 0; i < 3; i++)
+        job_with_deadline(market, 1, 50);
+    market->now_ms += 2 * HOUR_MS;
+    assert_int_equal(sweep(market, 10), 3);
+    for (const struct ended_job *job = market->call.ended_jobs; job; job = job->next)
+        told += str_starts_with(id_str(&job->id), STR("job_"));
+    assert_int_equal(told, 3);
+}
+
 static void job_that_ended_before_its_deadline_is_left_alone(void **state)
 {
     struct market    *market = *state;
@@ -268,6 +281,7 @@ int main(void)
         market_test(late_sweep_writes_down_the_deadline_not_its_own_time),
         market_test(verdict_after_the_deadline_ends_the_job_first),
         market_test(last_approval_after_the_deadline_does_not_complete),
+        market_test(whoever_waits_for_a_job_that_is_swept_is_told),
         market_test(job_that_ended_before_its_deadline_is_left_alone),
         market_test(sweep_takes_as_many_as_it_may_the_oldest_deadline_first),
         market_test(sweep_needs_memory_for_one_job_only),

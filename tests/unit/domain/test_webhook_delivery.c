@@ -30,7 +30,7 @@ static void emit(struct market *market)
     DONE(market, event_emit(&market->call, &(struct occurrence){
                                                .org_id = market->org_id,
                                                .environment = ENVIRONMENT_LIVE,
-                                               .type = EVENT_CREDITS_EXPIRED,
+                                               .type = EVENT_CREDITS_LOW_BALANCE,
                                                .subject_id = market->org_id,
                                                .data = STR("{\"a\":1}"),
                                            }));
@@ -228,7 +228,7 @@ static void delivery_is_the_signed_event(void **state)
     assert_int_equal(delivery.number, 1);
     struct str head = str_format(&market->arena,
                                  "{\"id\":\"%s\",\"object\":\"event\","
-                                 "\"type\":\"credits.expired\",",
+                                 "\"type\":\"credits.low_balance\",",
                                  delivery.event_id.text);
     assert_true(str_starts_with(delivery.body, head));
     assert_true(str_ends_with(delivery.body, STR("\"data\":{\"a\":1}}")));
