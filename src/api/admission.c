@@ -124,6 +124,9 @@ static enum err check_idempotency_key(struct exchange *exchange)
     exchange->has_idempotency_key = true;
     exchange->idempotency.operation = exchange->request.operation->operation_id;
     exchange->idempotency.key = key;
+    exchange->idempotency.has_secret_body = /* it stands for the credential */
+        exchange->request.operation->security == SECURITY_NONE;
+    idempotency_set_owner(&exchange->idempotency, &exchange->actor);
     idempotency_fingerprint(exchange->http->method, exchange->http->path, exchange->http->query,
                             exchange->http->body, exchange->idempotency.fingerprint);
     return ERR_OK;

@@ -6,6 +6,7 @@
 #include "base/json_out.h"
 #include "base/world.h"
 #include "contract/contract.h"
+#include "domain/after_commit.h"
 #include "domain/call.h"
 #include "domain/idempotency.h"
 #include "domain/meter.h"
@@ -20,6 +21,7 @@
 enum { REPLY_BYTES_MAX = 4 << 20, REPLY_HEADERS_MAX = 16 };
 
 struct upload_table;
+struct long_poll;
 struct binding;
 
 /* Process-wide services, made by app.c, immutable once serving. */
@@ -37,8 +39,8 @@ struct api {
     struct meter            *meter;
     struct rehash_table     *rehash;
     struct upload_table     *uploads;
-    /* A commit added tasks: tell the runners. Thread-safe. */
-    void (*tasks_added)(void *context);
+    struct long_poll        *long_poll;
+    struct after_commit      after_commit;
     /* Run what is due now (sweeps and tasks), once, waiting at most wait_ms. */
     void (*run_due)(void *context, int64_t wait_ms);
     void *runner_context;
@@ -71,7 +73,10 @@ struct reply {
     int             headers_count;
     struct reply_header headers[REPLY_HEADERS_MAX];
     int                 file_fd; /* -1 = none; the reply's once set */
-    int64_t             file_offset, file_length;
+    /* A client may ask to wait until the job ends; none = it has. */
+    bool      may_wait;
+    struct id waits_for;
+    int64_t   file_offset, file_length;
 };
 
 /* One authenticated, validated request inside a transaction of the operation's access kind.
@@ -94,8 +99,10 @@ struct exchange {
     struct idempotency    idempotency;
     bool                  has_idempotency_key;
     bool                  is_replay;
-    bool                  is_noted; /* the audit has its row, as of a commit */
-    struct arena_mark     mark;     /* where a run of the handler begins */
+    bool                  is_noted;  /* the audit has its row, as of a commit */
+    struct id             object_id; /* what it was done to, for the audit; empty: see dispatch */
+    bool                  is_long_poll; /* answered after it has waited */
+    struct arena_mark     mark;         /* where a run of the handler begins */
     struct write_job      write_job;
     struct io_job         io_job;
     void                 *stream; /* of stream_ops */
@@ -131,9 +138,10 @@ struct binding {
 
 /* The tables of the handler files, each ended by an empty row. */
 extern const struct binding jobs_bindings[], sign_up_bindings[], keys_bindings[],
-    billing_bindings[], organisation_bindings[], webhooks_bindings[], events_bindings[],
-    audit_bindings[], worker_bindings[], worker_jobs_bindings[], submissions_bindings[],
-    uploads_bindings[], downloads_bindings[], server_bindings[];
+    billing_bindings[], purchase_bindings[], organisation_bindings[], webhooks_bindings[],
+    events_bindings[], audit_bindings[], worker_bindings[], worker_jobs_bindings[],
+    submissions_bindings[], uploads_bindings[], downloads_bindings[], server_bindings[],
+    metrics_bindings[];
 
 /* --- for handlers --- */
 
@@ -158,6 +166,17 @@ void reply_list_end(struct reply *reply, struct str cursor);
 MUST_USE enum err exchange_commit(struct exchange *exchange,
                                   enum err (*run)(struct call *call, void *argument),
                                   void *argument);
+
+/* The same for what ends in a reply, by the Idempotency-Key when one came: the transaction finds
+ * and replays the first reply, or runs, fills reply, and binds the key to it. An operation without
+ * a credential sets exchange->idempotency's owner and asker before. */
+typedef enum err  answer_fn(struct call *call, void *argument, struct reply *reply);
+MUST_USE enum err exchange_answer(struct exchange *exchange, answer_fn *answer, void *argument);
+
+/* Was it answered before, as far as this thread's reader knows? Then the reply is that one, and
+ * *ret_is_there. For what costs too much to do only to be refused. ERR_CONFLICT
+ * "idempotency_key_reused". */
+MUST_USE enum err exchange_find_reply(struct exchange *exchange, bool *ret_is_there);
 
 /* A refused credential counts against its address: yields the error that is there, or, when the
  * address has had too many, ERR_LIMITED "too_many_failures" in its place. */

@@ -56,6 +56,11 @@ struct origin {
     struct id  request_id; /* empty when it was no request */
 };
 
+struct ended_job {
+    struct id         id;
+    struct ended_job *next;
+};
+
 struct call {
     struct arena         *arena;
     struct db            *db;
@@ -65,7 +70,9 @@ struct call {
     const struct keyring *keyring;
     struct origin         origin;
     struct error          error;
-    bool                  wakes_tasks; /* a task was added: tell the runners after the commit */
+    /* What others are told after the commit: domain/after_commit.h. */
+    bool              wakes_tasks; /* a task was added */
+    struct ended_job *ended_jobs;  /* completed or cancelled */
 };
 
 /* Everything of the call but arena, config, keyring and origin is reset; the caller fills in the

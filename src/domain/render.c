@@ -236,6 +236,7 @@ void render_balance(struct json_out *out, const char *key, const struct balance 
     out_time(out, "updated_at", balance->updated_ms);
     out_int(out, "held_cents", balance->held_cents);
     out_int(out, "total_cents", balance->balance_cents + balance->held_cents);
+    if (balance->is_top_up_disabled) out_bool(out, "auto_top_up_disabled", true);
     out_close(out);
 }
 
@@ -249,6 +250,7 @@ void render_transaction(struct json_out *out, const char *key, const struct tran
     out_id(out, "job_id", &row->job_id);
     out_time(out, "expires_at", row->expires_ms);
     out_time(out, "created_at", row->created_ms);
+    if (row->remaining_cents) out_int(out, "remaining_cents", row->remaining_cents);
     out_close(out);
 }
 

@@ -1,6 +1,7 @@
 #include "domain/task.h"
 
 #include "base/num.h"
+#include "base/time_text.h"
 
 #include <assert.h>
 
@@ -10,6 +11,7 @@ static const int64_t BACK_OFF_MS_MAX = 10 * 60 * 1000;
 static const char *const kind_names[] = {
     [TASK_SCORE] = "score",
     [TASK_DELIVER] = "deliver",
+    [TASK_TOP_UP] = "top_up",
     [TASK_SANDBOX] = "sandbox",
 };
 static_assert(COUNT_OF(kind_names) == TASK_KIND__COUNT, "every kind has a name");
@@ -106,15 +108,21 @@ enum err task_finish(struct call *call, const struct task *task)
 
 enum err task_fail(struct call *call, const struct task *task, const char *reason)
 {
-    int64_t      doublings = num_min(task->failures_count, 16);
-    int64_t      wait_ms = num_min(BACK_OFF_MS_FIRST << doublings, BACK_OFF_MS_MAX);
+    int64_t doublings = num_min(task->failures_count, 16);
+    int64_t wait_ms = num_min(BACK_OFF_MS_FIRST << doublings, BACK_OFF_MS_MAX);
+    return task_postpone(call, task, reason, call->now_ms + wait_ms);
+}
+
+enum err task_postpone(struct call *call, const struct task *task, const char *reason,
+                       int64_t run_ms)
+{
     struct stmt *q =
         db_query(call->db, "UPDATE tasks SET run_ms = $3, failures_count = failures_count + 1,"
                            " first_failed_ms = coalesce(first_failed_ms, $4), last_failure = $5"
                            " WHERE id = $1 AND claims_count = $2");
     bind_id(q, 1, &task->id);
     bind_int(q, 2, task->claims_count);
-    bind_int(q, 3, call->now_ms + wait_ms);
+    bind_int(q, 3, run_ms);
     bind_int(q, 4, call->now_ms);
     bind_text(q, 5, str_of(reason));
     int64_t  changes = 0;
@@ -138,4 +146,25 @@ enum err task_next_due(struct call *call, enum task_kind kind, int64_t *ret_due_
     int64_t due_ms = stmt_step(q) ? column_int(q, 0) : 0;
     *ret_due_ms = due_ms;
     return stmt_end(q, &call->error);
+}
+
+/* A claim moves run_ms to the end of its lease, so what is claimed is not due. */
+enum err task_load_read(struct call *call, struct task_load *ret_load)
+{
+    struct task_load load = { 0 };
+    struct stmt     *q = db_query(call->db, "SELECT kind, count(*), min(run_ms),"
+                                                " sum(CASE WHEN run_ms <= $1 THEN 1 ELSE 0 END)"
+                                                " FROM tasks GROUP BY kind");
+    bind_int(q, 1, call->now_ms);
+    while (stmt_step(q)) {
+        int kind = str_index(column_text(q, 0, call->arena), kind_names, TASK_KIND__COUNT);
+        CHECK(kind >= 0);
+        load.count[kind] = column_int(q, 1);
+        load.due[kind] = column_int(q, 3);
+        if (load.due[kind] > 0)
+            load.late_s[kind] = (call->now_ms - column_int(q, 2)) / MS_PER_SECOND;
+    }
+    enum err e = stmt_end(q, &call->error);
+    if (e == ERR_OK) *ret_load = load;
+    return e;
 }

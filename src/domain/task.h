@@ -9,6 +9,7 @@
 enum task_kind {
     TASK_SCORE,   /* subject: submission */
     TASK_DELIVER, /* subject: file */
+    TASK_TOP_UP,  /* subject: purchase */
     TASK_SANDBOX, /* subject: job of the test environment */
     TASK_KIND__COUNT
 };
@@ -45,12 +46,25 @@ MUST_USE enum err task_finish(struct call *call, const struct task *task);
 /* Could not be done now: due again after a back-off that doubles per failure (2 s … 10 min). */
 MUST_USE enum err task_fail(struct call *call, const struct task *task, const char *reason);
 
+/* The same, due again at run_ms. */
+MUST_USE enum err task_postpone(struct call *call, const struct task *task, const char *reason,
+                                int64_t run_ms);
+
 /* Make due now what was claimed and neither finished nor failed since. For a server that starts,
  * and is alone with its store: whoever held these claims is dead. Their claims stay void. */
 MUST_USE enum err task_release_claimed(struct call *call, int64_t *ret_count);
 
 /* When the next task of the kind is due; 0 = none waits. */
 MUST_USE enum err task_next_due(struct call *call, enum task_kind kind, int64_t *ret_due_ms);
+
+struct task_load {
+    int64_t count[TASK_KIND__COUNT];  /* rows */
+    int64_t due[TASK_KIND__COUNT];    /* of these, due and claimed by nobody */
+    int64_t late_s[TASK_KIND__COUNT]; /* how long the oldest of the due ones has been due */
+};
+
+/* How much there is to do. Reads the whole index of tasks. */
+MUST_USE enum err task_load_read(struct call *call, struct task_load *ret_load);
 
 const char *task_kind_name(enum task_kind kind);
 

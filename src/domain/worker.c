@@ -238,31 +238,51 @@ enum err invite_create(struct call *call, struct str name, struct invite *ret_in
     return note(call, "worker.invited", &invite.id);
 }
 
-enum err invite_check(struct call *call, struct str token, struct id *ret_id)
+struct invite_row {
+    struct id id;
+    int64_t   expires_ms;
+    bool      is_used;
+};
+
+static enum err invite_read(struct call *call, struct str token, struct invite_row *ret_row)
 {
-    bool      is_there = false, is_used = false;
-    int64_t   expires_ms = 0;
-    struct id id = { 0 };
-    bool      is_well_formed = secret_is_well_formed(token, INVITE_PREFIX);
+    bool is_there = false;
+    bool is_well_formed = secret_is_well_formed(token, INVITE_PREFIX);
     for (int i = 0; is_well_formed && !is_there && i < keyring_count(call->keyring); i++) {
         struct stmt *q = db_query(call->db, "SELECT id, expires_ms, worker_id FROM invites"
                                             " WHERE token_hash = $1");
         bind_text(q, 1, secret_hash(call->keyring, i, token, call->arena));
         is_there = stmt_step(q);
-        if (is_there) {
-            id = column_id(q, 0);
-            expires_ms = column_int(q, 1);
-            is_used = !column_is_null(q, 2);
-        }
+        if (is_there)
+            *ret_row = (struct invite_row){ .id = column_id(q, 0),
+                                            .expires_ms = column_int(q, 1),
+                                            .is_used = !column_is_null(q, 2) };
         enum err e = stmt_end(q, &call->error);
         if (e) return e;
     }
     if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "invite", "no such invite");
-    if (is_used)
+    return ERR_OK;
+}
+
+enum err invite_find(struct call *call, struct str token, struct id *ret_id)
+{
+    struct invite_row row;
+    enum err          e = invite_read(call, token, &row);
+    if (e) return e;
+    *ret_id = row.id;
+    return ERR_OK;
+}
+
+enum err invite_check(struct call *call, struct str token, struct id *ret_id)
+{
+    struct invite_row row;
+    enum err          e = invite_read(call, token, &row);
+    if (e) return e;
+    if (row.is_used)
         return FAIL(&call->error, ERR_CONFLICT, "invite_used", "the invite was used already");
-    if (expires_ms <= call->now_ms)
+    if (row.expires_ms <= call->now_ms)
         return FAIL(&call->error, ERR_CONFLICT, "invite_expired", "the invite has expired");
-    *ret_id = id;
+    *ret_id = row.id;
     return ERR_OK;
 }
 

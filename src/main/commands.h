@@ -20,6 +20,7 @@ int cmd_serve(struct flags *flags, struct arena *arena);
 int cmd_migrate(struct flags *flags, struct arena *arena);
 int cmd_create_org(struct flags *flags, struct arena *arena);
 int cmd_create_key(struct flags *flags, struct arena *arena);
+int cmd_unfreeze_org(struct flags *flags, struct arena *arena);
 int cmd_create_worker(struct flags *flags, struct arena *arena);
 int cmd_invite_worker(struct flags *flags, struct arena *arena);
 int cmd_rotate_server_key(struct flags *flags, struct arena *arena);

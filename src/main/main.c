@@ -14,6 +14,8 @@ static const struct command commands[] = {
       "a new organisation with a live and a test key" },
     { "admin create-key", cmd_create_key,
       "--org ID --environment live|test [--name N] [--scopes a,b]", "a new API key" },
+    { "admin unfreeze-org", cmd_unfreeze_org, "--org ID",
+      "let an organisation post jobs again after a refund or dispute" },
     { "admin create-worker", cmd_create_worker, "--name N --email E",
       "a new worker with a token that does not expire" },
     { "admin invite-worker", cmd_invite_worker, "[--name N]", "a single-use link to join" },

@@ -22,12 +22,18 @@ struct config {
     struct str            public_url; /* without a trailing slash; empty until the port is known */
     int64_t               platform_fee_ppm;
     bool                  platform_fee_locked;
+    int64_t               low_balance_cents;
+    struct str            stripe_key; /* empty: purchases go through this server's own page */
+    struct str            stripe_webhook_secret;
+    struct str            stripe_api_url; /* without a trailing slash */
+    bool                  checkout_credits_live;
     int64_t               rate_limit_per_minute;
     int64_t               auth_failures_per_minute;
     struct str            signup; /* "closed" or "open" */
     int64_t               signups_per_minute;
     int64_t               signup_credit_cents;
     struct str            trusted_proxy;
+    struct str            operator_token;
     int64_t               reservation_ttl_ms;
     int64_t               reservation_max_ms;
     int64_t               worker_reservations_max;
@@ -46,6 +52,7 @@ struct config {
     int64_t               http_threads;
     int64_t               connections_max;
     int64_t               connections_per_address_max;
+    int64_t               waiters_max;
     int64_t               idle_timeout_ms;
     int64_t               body_rate_min;
     int64_t               drain_timeout_ms;
