@@ -99,9 +99,8 @@ struct exchange {
     struct idempotency    idempotency;
     bool                  has_idempotency_key;
     bool                  is_replay;
-    bool                  is_noted;  /* the audit has its row, as of a commit */
-    struct id             object_id; /* what it was done to, for the audit; empty: see dispatch */
     bool                  is_long_poll; /* answered after it has waited */
+    bool                  is_noted;     /* the audit has its row, as of a commit */
     struct arena_mark     mark;         /* where a run of the handler begins */
     struct write_job      write_job;
     struct io_job         io_job;

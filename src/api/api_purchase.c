@@ -29,11 +29,12 @@ static enum err commit_intent(struct call *call, void *argument)
     bool           has_key = buying->exchange->has_idempotency_key;
     buying->was_there = false;
     enum err e = has_key ? find_bound(call, buying) : ERR_OK;
-    buying->exchange->is_noted = buying->was_there; /* the first time */
+    buying->exchange->is_replay = buying->was_there;
     if (e || buying->was_there) return e;
     e = purchase_begin(call, buying->amount_cents, &buying->purchase);
-    buying->exchange->object_id = buying->purchase.id;
-    if (e || !has_key) return e;
+    if (e) return e;
+    buying->exchange->reply.resource_id = id_str(&buying->purchase.id);
+    if (!has_key) return ERR_OK;
     struct stored_reply stored = { .status = 200, .resource_id = id_str(&buying->purchase.id) };
     return idempotency_store(call, &buying->exchange->idempotency, &stored, false);
 }

@@ -59,12 +59,11 @@ enum err exchange_find_reply(struct exchange *exchange, bool *ret_is_there)
     return replay(exchange, &stored);
 }
 
-/* What it was done to: what the operation says, what was made, what the path names, or else the
- * organisation. */
+/* What it was done to: what was made, what the path names, or else the organisation. */
 static struct str object_of(const struct exchange *exchange)
 {
-    if (!id_is_none(&exchange->object_id)) return id_str(&exchange->object_id);
     struct str body = buf_str(&exchange->reply.body), start = STR("{\"id\":\""), id;
+    if (exchange->reply.resource_id.data) return exchange->reply.resource_id;
     if (exchange->reply.status == 201 && str_starts_with(body, start)) {
         body = str_skip(body, start.len);
         if (str_cut(&body, '"', &id)) return id;
@@ -79,7 +78,8 @@ static enum err note(struct exchange *exchange)
 {
     const struct contract_operation *operation = exchange->request.operation;
     struct call                     *call = &exchange->call;
-    if (operation->audit_action.data == NULL || exchange->is_noted) return ERR_OK;
+    bool                             is_told = exchange->is_noted || exchange->is_replay;
+    if (operation->audit_action.data == NULL || is_told) return ERR_OK;
     return audit_note(call, &call->actor.org_id, call->actor.environment, operation->audit_action,
                       object_of(exchange));
 }
@@ -168,7 +168,6 @@ static enum err commit_call(struct exchange *exchange,
     struct error error = { 0 };
     enum err     e = writer_call(exchange->api->writer, run, argument, &error);
     if (e) exchange->call.error = error;
-    if (e == ERR_OK) exchange->is_noted = true;
     if (e == ERR_OK) after_commit_tell(&exchange->api->after_commit, &exchange->call);
     return e;
 }
@@ -177,7 +176,9 @@ enum err exchange_commit(struct exchange *exchange,
                          enum err (*run)(struct call *call, void *argument), void *argument)
 {
     struct commit commit = { exchange, run, argument };
-    return commit_call(exchange, commit_run, &commit);
+    enum err      e = commit_call(exchange, commit_run, &commit);
+    if (e == ERR_OK) exchange->is_noted = true;
+    return e;
 }
 
 struct answering {

@@ -170,8 +170,8 @@ static void start_runners(struct app *app)
         .blobs = app->blobs,
         .zygote = app->zygote,
         .meter = app->meter,
-        .rehash = app->rehash,
         .after_commit = { .job_ended = on_job_ended, .jobs_context = app },
+        .rehash = app->rehash,
         .uploads_context = &app->api,
         .sweep_uploads = upload_sweep,
     };

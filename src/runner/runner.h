@@ -27,8 +27,8 @@ struct runner_services {
     const struct blob_store *blobs;
     struct media_zygote     *zygote;
     struct meter            *meter;
-    struct rehash_table     *rehash;
     struct after_commit      after_commit; /* whom else to tell: runners wake themselves */
+    struct rehash_table     *rehash;
     /* Expire uploads, in the store and on disk: they belong to the API. */
     void (*sweep_uploads)(void *context);
     void *uploads_context;
