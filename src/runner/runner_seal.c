@@ -20,7 +20,7 @@ static void log_head(const struct audit_head *head, struct arena *arena)
     struct str      seal = encode_hex(arena, head->seal.data, head->seal.len);
     log_begin(&line, LOG_INFO, "audit_head");
     log_text(&line, "head", str_format(arena, "%lld:%s", (long long)head->number, seal.data));
-    log_text(&line, "sealed_to", id_str(&head->event_id));
+    log_text(&line, "last", id_str(&head->event_id));
     log_int(&line, "seals", head->seals_count);
     log_end(&line);
 }

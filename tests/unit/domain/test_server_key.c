@@ -22,7 +22,9 @@ static const char DROPPED[] =
     "2 ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\n";
 
 static const struct idempotency asked = { .operation = { "createApiKey", 12 },
-                                          .key = { "k-1", 3 } };
+                                          .key = { "k-1", 3 },
+                                          .owner_id = { "org_00000000000000000000000001" },
+                                          .asker_id = { "key_00000000000000000000000001" } };
 
 static void as_key(struct store_call *at)
 {
