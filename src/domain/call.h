@@ -73,10 +73,17 @@ struct call {
     /* What others are told after the commit: domain/after_commit.h. */
     bool              wakes_tasks; /* a task was added */
     struct ended_job *ended_jobs;  /* completed or cancelled */
+    struct ended_job *spare_ended; /* of call_reserve_ended */
 };
 
 /* Everything of the call but arena, config, keyring and origin is reset; the caller fills in the
  * rest. */
 void call_begin(struct call *call, struct db *db, int64_t now_ms, const struct actor *actor);
+
+/* A job ended: noted for after the commit. */
+void call_note_ended(struct call *call, const struct id *job_id);
+
+/* Before an arena_mark: the next job to be noted is noted beneath it, and outlives the rewind. */
+void call_reserve_ended(struct call *call);
 
 #endif
