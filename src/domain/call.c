@@ -35,28 +35,20 @@ void call_begin(struct call *call, struct db *db, int64_t now_ms, const struct a
     call->now_ms = now_ms;
     call->actor = *actor;
     call->wakes_tasks = false;
-    call->ended_jobs = NULL;
+    call->ended_jobs = call->spare_ended = NULL;
     error_clear(&call->error);
 }
 
 void call_note_ended(struct call *call, const struct id *job_id)
 {
-    struct ended_job *ended = NEW(call->arena, struct ended_job, 1);
+    struct ended_job *ended = call->spare_ended;
+    if (ended == NULL) ended = NEW(call->arena, struct ended_job, 1);
+    call->spare_ended = NULL;
     *ended = (struct ended_job){ .id = *job_id, .next = call->ended_jobs };
     call->ended_jobs = ended;
 }
 
-struct call_mark call_mark(const struct call *call)
+void call_reserve_ended(struct call *call)
 {
-    return (struct call_mark){ arena_mark(call->arena), call->ended_jobs };
-}
-
-void call_rewind(struct call *call, struct call_mark mark)
-{
-    bool      has_ended = call->ended_jobs != mark.ended_jobs;
-    struct id ended = has_ended ? call->ended_jobs->id : (struct id){ { 0 } };
-    CHECK(!has_ended || call->ended_jobs->next == mark.ended_jobs);
-    arena_rewind(call->arena, mark.arena);
-    call->ended_jobs = mark.ended_jobs;
-    if (has_ended) call_note_ended(call, &ended);
+    if (call->spare_ended == NULL) call->spare_ended = NEW(call->arena, struct ended_job, 1);
 }

@@ -73,22 +73,17 @@ struct call {
     /* What others are told after the commit: domain/after_commit.h. */
     bool              wakes_tasks; /* a task was added */
     struct ended_job *ended_jobs;  /* completed or cancelled */
+    struct ended_job *spare_ended; /* of call_reserve_ended */
 };
 
 /* Everything of the call but arena, config, keyring and origin is reset; the caller fills in the
  * rest. */
 void call_begin(struct call *call, struct db *db, int64_t now_ms, const struct actor *actor);
 
-/* The job has ended: whom it concerns is told after the commit. */
+/* A job ended: noted for after the commit. */
 void call_note_ended(struct call *call, const struct id *job_id);
 
-/* Scratch scope of the call's arena in which at most one job ends: the rewind keeps its note. */
-struct call_mark {
-    struct arena_mark arena;
-    struct ended_job *ended_jobs;
-};
-
-struct call_mark call_mark(const struct call *call);
-void             call_rewind(struct call *call, struct call_mark mark);
+/* Before an arena_mark: the next job to be noted is noted beneath it, and outlives the rewind. */
+void call_reserve_ended(struct call *call);
 
 #endif

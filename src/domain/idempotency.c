@@ -43,17 +43,11 @@ static void bind_scope(struct stmt *q, const struct idempotency *idempotency)
 }
 
 /* Bound to the row, so that a sealed reply cannot be moved to another. */
-static struct str seal_context(struct call *call, const struct id *owner_id, int64_t environment,
-                               struct str operation, struct str key)
+static struct str seal_context(struct call *call, const struct idempotency *idempotency)
 {
-    return str_format(call->arena, "idempotency:%s:%d:%.*s:%.*s", owner_id->text, (int)environment,
-                      STR_ARG(operation), STR_ARG(key));
-}
-
-static struct str own_context(struct call *call, const struct idempotency *idempotency)
-{
-    return seal_context(call, &idempotency->owner_id, idempotency->environment,
-                        idempotency->operation, idempotency->key);
+    return str_format(call->arena, "idempotency:%s:%d:%.*s:%.*s", idempotency->owner_id.text,
+                      (int)idempotency->environment, STR_ARG(idempotency->operation),
+                      STR_ARG(idempotency->key));
 }
 
 static struct str fingerprint_str(const unsigned char fingerprint[SHA256_BYTES])
@@ -127,7 +121,7 @@ enum err idempotency_find(struct call *call, const struct idempotency *idempoten
         if (!id_eq(&row.asker_id, &idempotency->asker_id))
             return FAIL(&call->error, ERR_CONFLICT, "idempotency_key_reused",
                         "this Idempotency-Key was used by another API key");
-        if (!keyring_unseal(call->keyring, reply.body, own_context(call, idempotency), call->arena,
+        if (!keyring_unseal(call->keyring, reply.body, seal_context(call, idempotency), call->arena,
                             &reply.body))
             return FAIL(&call->error, ERR_INTERNAL, "unseal_failed",
                         "a stored reply does not open with the server key");
@@ -141,7 +135,7 @@ enum err idempotency_store(struct call *call, const struct idempotency *idempote
 {
     struct str body = reply->body;
     if (is_secret)
-        body = keyring_seal(call->keyring, body, own_context(call, idempotency), call->arena);
+        body = keyring_seal(call->keyring, body, seal_context(call, idempotency), call->arena);
     struct str    fingerprint = fingerprint_str(idempotency->fingerprint);
     unsigned char hidden[SHA256_BYTES];
     if (idempotency->has_secret_body) {
@@ -173,9 +167,8 @@ enum err idempotency_store(struct call *call, const struct idempotency *idempote
 
 struct sealed_row {
     struct sealed_row *next;
-    struct id          owner_id;
-    int64_t            environment;
-    struct str         operation, key, response;
+    struct idempotency at;
+    struct str         response;
 };
 
 static enum err find_sealed(struct call *call, struct sealed_row **ret_rows)
@@ -187,10 +180,10 @@ static enum err find_sealed(struct call *call, struct sealed_row **ret_rows)
         struct sealed_row *row = NEW(call->arena, struct sealed_row, 1);
         *row = (struct sealed_row){
             .next = rows,
-            .owner_id = column_id(q, 0),
-            .environment = column_int(q, 1),
-            .operation = column_text(q, 2, call->arena),
-            .key = column_text(q, 3, call->arena),
+            .at.owner_id = column_id(q, 0),
+            .at.environment = (enum environment)column_int(q, 1),
+            .at.operation = column_text(q, 2, call->arena),
+            .at.key = column_text(q, 3, call->arena),
             .response = column_bytes(q, 4, call->arena),
         };
         if (keyring_sealed_under(row->response) != keyring_newest(call->keyring)) rows = row;
@@ -201,15 +194,11 @@ static enum err find_sealed(struct call *call, struct sealed_row **ret_rows)
 
 static enum err reseal_row(struct call *call, const struct sealed_row *row, int64_t *count)
 {
-    struct str plain,
-        context = seal_context(call, &row->owner_id, row->environment, row->operation, row->key);
+    struct str plain, context = seal_context(call, &row->at);
     if (!keyring_unseal(call->keyring, row->response, context, call->arena, &plain)) return ERR_OK;
     struct stmt *q = db_query(call->db, "UPDATE idempotency SET response = $5 WHERE owner_id = $1"
                                         " AND environment = $2 AND operation = $3 AND key = $4");
-    bind_id(q, 1, &row->owner_id);
-    bind_int(q, 2, row->environment);
-    bind_text(q, 3, row->operation);
-    bind_text(q, 4, row->key);
+    bind_scope(q, &row->at);
     bind_bytes(q, 5, keyring_seal(call->keyring, plain, context, call->arena));
     (*count)++;
     return stmt_run(q, &call->error, NULL);

@@ -75,10 +75,11 @@ enum err job_end_all_due(struct call *call, int count, int *ret_count)
     bool is_there = true;
     int  ended = 0;
     while (ended < count) {
-        struct call_mark mark = call_mark(call);
-        enum err         e = end_next_due(call, &is_there);
+        call_reserve_ended(call);
+        struct arena_mark mark = arena_mark(call->arena);
+        enum err          e = end_next_due(call, &is_there);
         if (e) return e;
-        call_rewind(call, mark);
+        arena_rewind(call->arena, mark);
         if (!is_there) break;
         ended++;
     }

@@ -266,10 +266,11 @@ static enum err send_all(struct call *call, struct job *job, const struct sandbo
         if (e) return e;
     }
     for (int i = 0; i < batch->count; i++) {
-        struct call_mark mark = call_mark(call);
-        enum err         e = send_file(call, &batch->job.id, &batch->files[i]);
+        call_reserve_ended(call);
+        struct arena_mark mark = arena_mark(call->arena);
+        enum err          e = send_file(call, &batch->job.id, &batch->files[i]);
         if (e) return e;
-        call_rewind(call, mark);
+        arena_rewind(call->arena, mark);
     }
     return file_remove_surplus(call, &batch->job.org_id);
 }

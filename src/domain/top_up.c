@@ -1,5 +1,6 @@
 #include "domain/top_up.h"
 
+#include "domain/audit_event.h"
 #include "domain/credit_event.h"
 #include "domain/organisation.h"
 #include "domain/saved_card.h"
@@ -41,6 +42,9 @@ static enum err give_up(struct call *call, struct purchase *purchase)
     enum err e = purchase_set_state(call, purchase, PURCHASE_FAILED);
     if (e) return e;
     e = settings_end_top_up(call, &purchase->org_id, purchase->environment);
+    if (e) return e;
+    e = audit_note_system(call, &purchase->org_id, purchase->environment,
+                          STR("settings.top_up_disabled"), id_str(&purchase->id));
     if (e) return e;
     struct balance balance;
     e = ledger_balance(call, &purchase->org_id, purchase->environment, &balance);

@@ -77,6 +77,15 @@ describe("what is noted", () => {
     }
   });
 
+  it("has a purchase once, however often it is asked for", async () => {
+    const ask = () => buyer.request("POST", "/v1/billing/credits/purchase", { body: BODIES.purchaseCredits, headers: { "idempotency-key": "buy" } });
+    const first = await ask();
+    assert.equal(first.status, 200, first.text);
+    await ask();
+    const events = await buyer.all(`${EVENTS}?action=credits.purchase_begun`);
+    assert.deepEqual(events.map(({ object_id, request_id }) => [object_id, request_id]), [[first.json.session_id, first.headers["x-request-id"]]]);
+  });
+
   it("says of a rotated key which one took its place", async () => {
     const key = await buyer.createKey();
     const reply = await buyer.post(`/v1/api_keys/${key.id}/rotate`);
@@ -148,7 +157,7 @@ describe("the listing", () => {
 describe("the seals", () => {
   let folder, head;
   const store = (name) => join(folder, name, "store.db");
-  const sql = (name, text) => execFileSync("sqlite3", [store(name), text], { encoding: "utf8" }).trim();
+  const sql = (name, text) => execFileSync("sqlite3", ["-cmd", ".timeout 5000", store(name), text], { encoding: "utf8" }).trim();
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), "firsthand-seals-"));

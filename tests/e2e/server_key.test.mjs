@@ -23,7 +23,7 @@ after(() => market?.stop());
 const keyFile = () => join(server.dataDir, "server.key");
 const lines = () => readFileSync(keyFile(), "utf8").trim().split("\n");
 const listed = () => lines().filter((line) => !line.includes("audit")).map((line) => Number(line.split(" ")[0]));
-const sql = (text) => execFileSync("sqlite3", [join(server.dataDir, "store.db"), text], { encoding: "utf8" }).trim();
+const sql = (text) => execFileSync("sqlite3", ["-cmd", ".timeout 5000", join(server.dataDir, "store.db"), text], { encoding: "utf8" }).trim();
 const command = (name, ...more) => run(["admin", name, "--data-dir", server.dataDir, ...more]);
 
 async function admin(name, ...more) {
