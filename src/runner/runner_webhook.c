@@ -318,7 +318,7 @@ static void drain(struct webhook_runner *runner)
         webhook_record_run(runner);
         http_sender_run(runner->sender, num_max(0, until_us - world_monotonic_us()) / 1000);
     }
-    while (atomic_load(&runner->recording.state) == RECORDING_QUEUED)
+    while (webhook_recording_state(runner) == RECORDING_QUEUED)
         http_sender_run(runner->sender, IDLE_MS_MAX);
 }
 
@@ -343,6 +343,8 @@ struct webhook_runner *webhook_runner_start(const struct runner_services *servic
     runner->services = *services;
     runner->wants_scan = true;
     runner->ended_last = &runner->ended;
+    runner->recording.runner = runner;
+    CHECK(pthread_mutex_init(&runner->recording.lock, NULL) == 0);
     lanes_init(&runner->lanes);
     runner->sender = http_sender_open(&options);
     CHECK(pthread_create(&runner->thread, NULL, work, runner) == 0);
@@ -381,5 +383,7 @@ void webhook_runner_stop(struct webhook_runner *runner)
     http_sender_close(runner->sender);
     for (int i = 0; i < DELIVERIES_MAX; i++)
         arena_deinit(&runner->lanes.deliveries[i].arena);
+    arena_deinit(&runner->recording.arena);
+    pthread_mutex_destroy(&runner->recording.lock);
     free(runner);
 }

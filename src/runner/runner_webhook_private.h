@@ -18,13 +18,14 @@ enum recording_state { RECORDING_IDLE, RECORDING_QUEUED, RECORDING_ANSWERED };
 struct recording {
     struct webhook_runner *runner;
     struct write_job       job;
-    _Atomic int            state; /* enum recording_state */
+    pthread_mutex_t        lock; /* for state; held by the writer until it is done with this */
+    enum recording_state   state;
     struct arena           arena;
     struct call            call;
     int                    count;
     struct delivery       *deliveries[RECORD_BATCH_MAX];
     struct webhook_result  results[RECORD_BATCH_MAX];
-    bool                   is_recorded, may_have_more;
+    bool                   is_recorded;
     struct error           error;
 };
 
@@ -50,7 +51,9 @@ void webhook_record_add(struct webhook_runner *runner, struct delivery *delivery
 /* Take in what the writer answered, and give it what has ended since. */
 void webhook_record_run(struct webhook_runner *runner);
 
+enum recording_state webhook_recording_state(struct webhook_runner *runner);
+
 /* Is anything not written down? */
-bool webhook_record_is_busy(const struct webhook_runner *runner);
+bool webhook_record_is_busy(struct webhook_runner *runner);
 
 #endif

@@ -11,9 +11,24 @@ void webhook_record_add(struct webhook_runner *runner, struct delivery *delivery
     runner->ended_last = &delivery->next;
 }
 
-bool webhook_record_is_busy(const struct webhook_runner *runner)
+static void set_state(struct recording *recording, enum recording_state state)
 {
-    return runner->ended != NULL || atomic_load(&runner->recording.state) != RECORDING_IDLE;
+    pthread_mutex_lock(&recording->lock);
+    recording->state = state;
+    pthread_mutex_unlock(&recording->lock);
+}
+
+enum recording_state webhook_recording_state(struct webhook_runner *runner)
+{
+    pthread_mutex_lock(&runner->recording.lock);
+    enum recording_state state = runner->recording.state;
+    pthread_mutex_unlock(&runner->recording.lock);
+    return state;
+}
+
+bool webhook_record_is_busy(struct webhook_runner *runner)
+{
+    return runner->ended != NULL || webhook_recording_state(runner) != RECORDING_IDLE;
 }
 
 /* --- on the writer's thread --- */
@@ -37,8 +52,10 @@ static void done(void *argument, enum err e, const struct error *error)
     struct recording *recording = argument;
     recording->is_recorded = e == ERR_OK;
     if (e) recording->error = *error;
-    atomic_store(&recording->state, RECORDING_ANSWERED);
+    pthread_mutex_lock(&recording->lock); /* until woken: the runner may be gone right after */
+    recording->state = RECORDING_ANSWERED;
     http_sender_wake(recording->runner->sender);
+    pthread_mutex_unlock(&recording->lock);
 }
 
 /* --- on the sender's --- */
@@ -84,13 +101,13 @@ static void let_go(struct webhook_runner *runner, struct recording *recording)
 static void take_answer(struct webhook_runner *runner)
 {
     struct recording *recording = &runner->recording;
-    if (atomic_load(&recording->state) != RECORDING_ANSWERED) return;
+    if (webhook_recording_state(runner) != RECORDING_ANSWERED) return;
     if (recording->is_recorded)
         let_go(runner, recording);
     else
         postpone(runner, recording);
     arena_deinit(&recording->arena);
-    atomic_store(&recording->state, RECORDING_IDLE);
+    set_state(recording, RECORDING_IDLE);
 }
 
 static void submit(struct webhook_runner *runner)
@@ -104,18 +121,17 @@ static void submit(struct webhook_runner *runner)
         recording->results[recording->count++] = delivery->result;
     }
     if (runner->ended == NULL) runner->ended_last = &runner->ended;
-    recording->runner = runner;
     recording->job = (struct write_job){ .run = run, .done = done, .argument = recording };
-    atomic_store(&recording->state, RECORDING_QUEUED);
+    set_state(recording, RECORDING_QUEUED);
     if (writer_submit(runner->services.writer, &recording->job, &recording->error) == ERR_OK)
         return;
     postpone(runner, recording);
-    atomic_store(&recording->state, RECORDING_IDLE);
+    set_state(recording, RECORDING_IDLE);
 }
 
 void webhook_record_run(struct webhook_runner *runner)
 {
     take_answer(runner);
-    if (runner->ended == NULL || atomic_load(&runner->recording.state) != RECORDING_IDLE) return;
+    if (runner->ended == NULL || webhook_recording_state(runner) != RECORDING_IDLE) return;
     if (world_monotonic_us() >= runner->record_after_us) submit(runner);
 }
