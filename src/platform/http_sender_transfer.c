@@ -11,9 +11,11 @@
 
 static const int64_t US_PER_MS = 1000;
 
+#define USER_AGENT "User-Agent: Firsthand/" FIRSTHAND_VERSION
+
 /* Beside the caller's: what every request has, and what libcurl would add by itself. */
-static const char *const own_headers[] = { "Content-Type: application/json",
-                                           "User-Agent: Firsthand/" FIRSTHAND_VERSION, "Expect:" };
+static const char *const own_headers[] = { "Content-Type: application/json", USER_AGENT,
+                                           "Expect:" };
 
 /* --- what libcurl asks and tells --- */
 
