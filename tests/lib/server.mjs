@@ -56,6 +56,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => process.exi
 export class Server {
   /* settings: name → value, as flags of `serve`. */
   constructor(dataDir, settings) {
+    this.brokenChecks = [];
     this.dataDir = dataDir;
     this.settings = { "test-clock": "on", "log-level": "debug", ...settings };
     this.logLines = [];
@@ -128,11 +129,14 @@ export class Server {
     return JSON.parse(stdout);
   }
 
-  /* `firsthand audit` finds no breach, and every file has its bytes. */
+  /* `firsthand audit` finds no breach but of the checks that the test broke on purpose, and every file
+   * has its bytes. With tasks off nobody seals what is noted. */
   async audit() {
-    const { code, stdout, stderr } = await run(["audit", "--blobs", "on", "--data-dir", this.dataDir]);
-    assert.equal(code, 0, `audit found breaches:\n${stdout}${stderr}`);
-    assert.match(stdout, /^ok \d+ checks\n$/);
+    const { stdout, stderr } = await run(["audit", "--blobs", "on", "--data-dir", this.dataDir]);
+    const broken = [...this.brokenChecks, ...(this.settings.tasks === "off" ? ["audit_rows_are_sealed"] : [])];
+    const breaches = stdout.split("\n").filter((line) => line.startsWith("breach "));
+    assert.deepEqual(breaches.filter((line) => !broken.includes(line.split(" ")[1])), [], stderr);
+    assert.match(stdout, breaches.length > 0 ? /\d+ breaches\n$/ : /^ok \d+ checks\n$/, stderr);
   }
 
   #count = 0;
