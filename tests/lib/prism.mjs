@@ -1,0 +1,225 @@
+/* Stoplight's prism between the tests and the server: a judge of requests and replies that nobody
+ * here wrote. FIRSTHAND_PRISM_DOCUMENT names the OpenAPI document it judges by; then what the clients
+ * of tests/lib/server.mjs ask goes through `prism proxy --errors`, where it can. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import http from "node:http";
+import net from "node:net";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { transmit } from "./client.mjs";
+import { templateOf } from "./contract.mjs";
+
+const START_MS_MAX = 60_000;
+const COMMAND = fileURLToPath(new URL("../node_modules/@stoplight/prism-cli/dist/index.js", import.meta.url));
+const DOCUMENT_PATH = process.env.FIRSTHAND_PRISM_DOCUMENT;
+
+export const isWanted = DOCUMENT_PATH !== undefined;
+const document = isWanted ? JSON.parse(readFileSync(DOCUMENT_PATH, "utf8")) : null;
+
+/* --- the process --- */
+
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
+/* Pipes every connection to the port that upstream() names, byte by byte: prism learns where it
+ * forwards to at its start, but outlives the servers of a test file. */
+async function listenRelay(upstream) {
+  const relay = net.createServer((client) => {
+    const server = net.connect({ host: "127.0.0.1", port: upstream() });
+    for (const [from, to] of [[client, server], [server, client]]) {
+      from.on("error", () => to.destroy());
+      from.pipe(to);
+    }
+  });
+  relay.listen(0, "127.0.0.1");
+  await once(relay, "listening");
+  return relay;
+}
+
+async function listeningUrl(child) {
+  const timer = setTimeout(() => child.kill("SIGKILL"), START_MS_MAX);
+  const said = [];
+  for await (const line of createInterface({ input: child.stdout })) {
+    said.push(line);
+    const match = /Prism is listening on (http:\/\/\S+)/.exec(line);
+    if (!match) continue;
+    clearTimeout(timer);
+    return new URL(match[1]);
+  }
+  throw new Error(`prism did not start:\n${said.join("\n")}`);
+}
+
+export class Prism {
+  static async start(documentPath) {
+    const prism = new Prism();
+    prism.relay = await listenRelay(() => prism.port);
+    const upstream = `http://127.0.0.1:${prism.relay.address().port}`;
+    const args = [COMMAND, "proxy", "--errors", "--cors", "false", "--port", "0", documentPath, upstream];
+    prism.child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    running.add(prism.child);
+    prism.url = await listeningUrl(prism.child);
+    prism.child.stdout.resume();
+    for (const one of [prism.child, prism.child.stdout, prism.relay]) one.unref();
+    return prism;
+  }
+
+  /* port: of the server it stands before from now on. */
+  standBefore(port) {
+    this.port = port;
+  }
+
+  send({ method, target, payload, headers }) {
+    const { hostname, port } = this.url;
+    return transmit(http, { agent: false, host: hostname, port, method, path: target, headers }, payload);
+  }
+
+  stop() {
+    running.delete(this.child);
+    this.child.kill("SIGKILL");
+    this.relay.close();
+  }
+}
+
+const idle = [];
+
+/* --- what it can carry --- */
+
+const FRAMING = ["connection", "expect", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/* prism reads a JSON body and writes it anew. */
+function isRewritten(payload) {
+  const bytes = Buffer.from(payload);
+  try {
+    return !Buffer.from(JSON.stringify(JSON.parse(bytes))).equals(bytes);
+  } catch {
+    return true;
+  }
+}
+
+/* So with the target. */
+function isTargetRewritten(target) {
+  const [path, query = ""] = target.split("?", 2);
+  try {
+    decodeURIComponent(query);
+    return new URL(target, "http://any").pathname !== path;
+  } catch {
+    return true;
+  }
+}
+
+function operationIn(paths, method, target) {
+  return paths[templateOf(paths, target)]?.[method.toLowerCase()];
+}
+
+function isJsonOnly(operation) {
+  const contents = [operation.requestBody, ...Object.values(operation.responses)].map((one) => one?.content ?? {});
+  return contents.flatMap(Object.keys).every((type) => type === "application/json");
+}
+
+/* prism takes the scheme's name in one spelling only. */
+function isSchemeStrange({ authorization = "" }) {
+  return /^bearer /i.test(authorization) && !authorization.startsWith("Bearer ");
+}
+
+/* The reasons for which a request goes to the server directly, each with its test. */
+const REASONS = [
+  ["prism is told of no certificate", ({ base }) => base.startsWith("https:")],
+  ["the document has no such operation", ({ operation }) => !operation],
+  ["a body of bytes, either way", ({ operation }) => operation["x-access"] === "stream" || !isJsonOnly(operation)],
+  ["prism refuses a body of GET", ({ method, payload }) => method === "GET" && payload !== undefined],
+  ["prism would write the body anew", ({ payload }) => payload !== undefined && payload !== "" && isRewritten(payload)],
+  ["prism would write the target anew", ({ target }) => isTargetRewritten(target)],
+  ["prism knows one spelling of Bearer", ({ headers }) => isSchemeStrange(headers)],
+  ["headers of the connection", ({ headers }) => FRAMING.some((name) => name in headers)],
+];
+
+/* --- the judge --- */
+
+/* How often each happened: "operationId how status" → times. */
+const tally = new Map();
+
+if (isWanted && process.env.FIRSTHAND_PRISM_REPORT) {
+  process.on("exit", () =>
+    writeFileSync(`${process.env.FIRSTHAND_PRISM_REPORT}/${process.pid}.json`, JSON.stringify([...tally])),
+  );
+}
+
+function count(...words) {
+  const key = words.join(" ");
+  tally.set(key, (tally.get(key) ?? 0) + 1);
+}
+
+/* What prism found wrong with a reply, of which it may make an error of its own or not. */
+export function violationsOf(reply) {
+  const text = reply.headers["sl-violations"];
+  return text === undefined ? [] : JSON.parse(text);
+}
+
+function isOfUndocumented({ location, severity, message }) {
+  return location[0] === "response" && severity === "Warning" && message.startsWith("Unable to match the returned status code");
+}
+
+export class PrismGate {
+  #prism; /* a promise, once one is needed */
+
+  constructor(server) {
+    this.server = server;
+  }
+
+  async #lease() {
+    const prism = idle.pop() ?? (await Prism.start(DOCUMENT_PATH));
+    prism.standBefore(new URL(this.server.base).port);
+    return prism;
+  }
+
+  /* The reply to a request, judged by prism where it can be. direct(): asks the server itself. */
+  async exchange(request, direct) {
+    const operation = operationIn(document.paths, request.method, request.target);
+    const facts = { ...request, operation, base: this.server.base };
+    const reason = REASONS.find(([, holds]) => holds(facts));
+    if (reason) return this.#past(reason[0], direct);
+    this.#prism ??= this.#lease();
+    const reply = await (await this.#prism).send(request);
+    const where = `${request.method} ${request.target} → ${reply.status}`;
+    return "x-request-id" in reply.headers
+      ? this.#judged(operation, reply, where)
+      : this.#refused(operation, reply, where, direct);
+  }
+
+  async #past(reason, direct) {
+    const reply = await direct();
+    count("direct", reason);
+    return reply;
+  }
+
+  /* The server's reply. */
+  #judged(operation, reply, where) {
+    const isDocumented = reply.status in operation.responses;
+    const violations = violationsOf(reply).filter((one) => isDocumented || !isOfUndocumented(one));
+    assert.deepEqual(violations, [], `${where}: prism finds violations`);
+    delete reply.headers["sl-violations"];
+    count(isDocumented ? "documented" : "undocumented", operation.operationId, reply.status);
+    return reply;
+  }
+
+  /* prism's own: of a request that it did not pass on, for it breaks the document, so the server
+   * has to refuse it too; or of a reply that does. */
+  async #refused(operation, reply, where, direct) {
+    const found = violationsOf(reply).filter(({ location }) => location[0] === "response");
+    assert.deepEqual(found, [], `${where}: prism finds violations: ${reply.text}`);
+    if (reply.status >= 500) throw new Error(`${where}: ${reply.text}`);
+    const own = await direct();
+    const isRefused = reply.status === 401 ? [401, 429].includes(own.status) : own.status >= 400 && own.status < 500;
+    assert.ok(isRefused, `${where} for prism, ${own.status} for the server: ${reply.text}`);
+    count("refused", operation.operationId, `${reply.status}/${own.status}`);
+    return own;
+  }
+
+  close() {
+    this.#prism?.then((prism) => idle.push(prism), () => {});
+    this.#prism = undefined;
+  }
+}
