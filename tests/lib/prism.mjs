@@ -15,9 +15,9 @@ import { templateOf } from "./contract.mjs";
 const START_MS_MAX = 60_000;
 const COMMAND = fileURLToPath(new URL("../node_modules/@stoplight/prism-cli/dist/index.js", import.meta.url));
 const DOCUMENT_PATH = process.env.FIRSTHAND_PRISM_DOCUMENT;
+const REPORTS_FOLDER = process.env.FIRSTHAND_PRISM_REPORTS;
 
 export const isWanted = DOCUMENT_PATH !== undefined;
-const document = isWanted ? JSON.parse(readFileSync(DOCUMENT_PATH, "utf8")) : null;
 
 /* --- the process --- */
 
@@ -55,6 +55,7 @@ async function listeningUrl(child) {
 export class Prism {
   static async start(documentPath) {
     const prism = new Prism();
+    prism.documentPath = documentPath;
     prism.relay = await listenRelay(() => prism.port);
     const upstream = `http://127.0.0.1:${prism.relay.address().port}`;
     const args = [COMMAND, "proxy", "--errors", "--cors", "false", "--port", "0", documentPath, upstream];
@@ -75,15 +76,7 @@ export class Prism {
     const { hostname, port } = this.url;
     return transmit(http, { agent: false, host: hostname, port, method, path: target, headers }, payload);
   }
-
-  stop() {
-    running.delete(this.child);
-    this.child.kill("SIGKILL");
-    this.relay.close();
-  }
 }
-
-const idle = [];
 
 /* --- what it can carry --- */
 
@@ -110,10 +103,6 @@ function isTargetRewritten(target) {
   }
 }
 
-function operationIn(paths, method, target) {
-  return paths[templateOf(paths, target)]?.[method.toLowerCase()];
-}
-
 function isJsonOnly(operation) {
   const contents = [operation.requestBody, ...Object.values(operation.responses)].map((one) => one?.content ?? {});
   return contents.flatMap(Object.keys).every((type) => type === "application/json");
@@ -129,91 +118,92 @@ const REASONS = [
   ["prism is told of no certificate", ({ base }) => base.startsWith("https:")],
   ["the document has no such operation", ({ operation }) => !operation],
   ["a body of bytes, either way", ({ operation }) => operation["x-access"] === "stream" || !isJsonOnly(operation)],
+  ["prism reads the body that a reply to HEAD has not", ({ method }) => method === "HEAD"],
   ["prism refuses a body of GET", ({ method, payload }) => method === "GET" && payload !== undefined],
   ["prism would write the body anew", ({ payload }) => payload !== undefined && payload !== "" && isRewritten(payload)],
   ["prism would write the target anew", ({ target }) => isTargetRewritten(target)],
   ["prism knows one spelling of Bearer", ({ headers }) => isSchemeStrange(headers)],
+  ["prism fails at a media type without a slash", ({ headers }) => /^[^/]*$/.test(headers["content-type"] ?? "/")],
   ["headers of the connection", ({ headers }) => FRAMING.some((name) => name in headers)],
 ];
 
 /* --- the judge --- */
 
-/* How often each happened: "operationId how status" → times. */
+/* How often each happened: "how what status" → times. */
 const tally = new Map();
 
-if (isWanted && process.env.FIRSTHAND_PRISM_REPORT) {
-  process.on("exit", () =>
-    writeFileSync(`${process.env.FIRSTHAND_PRISM_REPORT}/${process.pid}.json`, JSON.stringify([...tally])),
-  );
-}
+if (REPORTS_FOLDER)
+  process.on("exit", () => writeFileSync(`${REPORTS_FOLDER}/${process.pid}.json`, JSON.stringify([...tally])));
 
 function count(...words) {
   const key = words.join(" ");
   tally.set(key, (tally.get(key) ?? 0) + 1);
 }
 
-/* What prism found wrong with a reply, of which it may make an error of its own or not. */
-export function violationsOf(reply) {
-  const text = reply.headers["sl-violations"];
-  return text === undefined ? [] : JSON.parse(text);
+function violationsOf({ headers }) {
+  return "sl-violations" in headers ? JSON.parse(headers["sl-violations"]) : [];
 }
 
-function isOfUndocumented({ location, severity, message }) {
+/* Of a status outside the document prism warns, and says no more. */
+function isOfStatus({ location, severity, message }) {
   return location[0] === "response" && severity === "Warning" && message.startsWith("Unable to match the returned status code");
 }
+
+const idle = []; /* prisms whose server has ended */
 
 export class PrismGate {
   #prism; /* a promise, once one is needed */
 
-  constructor(server) {
+  /* server: anything with a base, by the time the first request comes. */
+  constructor(server, documentPath = DOCUMENT_PATH) {
     this.server = server;
+    this.documentPath = documentPath;
+    this.paths = JSON.parse(readFileSync(documentPath, "utf8")).paths;
   }
 
   async #lease() {
-    const prism = idle.pop() ?? (await Prism.start(DOCUMENT_PATH));
+    const at = idle.findIndex(({ documentPath }) => documentPath === this.documentPath);
+    const prism = at < 0 ? await Prism.start(this.documentPath) : idle.splice(at, 1)[0];
     prism.standBefore(new URL(this.server.base).port);
     return prism;
   }
 
-  /* The reply to a request, judged by prism where it can be. direct(): asks the server itself. */
+  /* The server's reply to a request, judged by prism where it can be. direct(): asks the server itself. */
   async exchange(request, direct) {
-    const operation = operationIn(document.paths, request.method, request.target);
+    const operation = this.paths[templateOf(this.paths, request.target)]?.[request.method.toLowerCase()];
     const facts = { ...request, operation, base: this.server.base };
     const reason = REASONS.find(([, holds]) => holds(facts));
-    if (reason) return this.#past(reason[0], direct);
+    if (reason) {
+      count("direct", reason[0]);
+      return direct();
+    }
     this.#prism ??= this.#lease();
     const reply = await (await this.#prism).send(request);
-    const where = `${request.method} ${request.target} → ${reply.status}`;
+    const where = `${operation.operationId}: ${request.method} ${request.target} → ${reply.status}`;
     return "x-request-id" in reply.headers
-      ? this.#judged(operation, reply, where)
-      : this.#refused(operation, reply, where, direct);
+      ? this.#passedOn(operation, reply, where)
+      : this.#ofPrism(operation, reply, where, direct);
   }
 
-  async #past(reason, direct) {
-    const reply = await direct();
-    count("direct", reason);
-    return reply;
-  }
-
-  /* The server's reply. */
-  #judged(operation, reply, where) {
+  /* The server's reply: there is no violation, but perhaps a warning of the status. */
+  #passedOn(operation, reply, where) {
     const isDocumented = reply.status in operation.responses;
-    const violations = violationsOf(reply).filter((one) => isDocumented || !isOfUndocumented(one));
+    const violations = violationsOf(reply).filter((one) => isDocumented || !isOfStatus(one));
     assert.deepEqual(violations, [], `${where}: prism finds violations`);
     delete reply.headers["sl-violations"];
     count(isDocumented ? "documented" : "undocumented", operation.operationId, reply.status);
     return reply;
   }
 
-  /* prism's own: of a request that it did not pass on, for it breaks the document, so the server
-   * has to refuse it too; or of a reply that does. */
-  async #refused(operation, reply, where, direct) {
-    const found = violationsOf(reply).filter(({ location }) => location[0] === "response");
-    assert.deepEqual(found, [], `${where}: prism finds violations: ${reply.text}`);
+  /* prism's own reply: to a request that breaks the document, so the server, which never got it, has
+   * to refuse it too; or because the server's reply breaks it. */
+  async #ofPrism(operation, reply, where, direct) {
+    const ofReply = violationsOf(reply).filter(({ location }) => location[0] === "response");
+    assert.deepEqual(ofReply, [], `${where}: prism finds violations`);
     if (reply.status >= 500) throw new Error(`${where}: ${reply.text}`);
     const own = await direct();
     const isRefused = reply.status === 401 ? [401, 429].includes(own.status) : own.status >= 400 && own.status < 500;
-    assert.ok(isRefused, `${where} for prism, ${own.status} for the server: ${reply.text}`);
+    assert.ok(isRefused, `${where} says prism, ${own.status} the server: ${reply.text}`);
     count("refused", operation.operationId, `${reply.status}/${own.status}`);
     return own;
   }
