@@ -5,7 +5,8 @@
 #   make test     everything CI runs
 #   make lint     the house checks alone        make fmt      format the C sources
 #   make fuzz     each fuzz target for FUZZ_SECONDS      make fuzz-http   the HTTP fuzzer, as long
-#   make bench    the benchmarks                make memcheck a short life of the server in valgrind
+#   make bench    the benchmarks                make bench-peers  beside Fastify, PostgreSQL and SQLite
+#   make memcheck a short life of the server in valgrind
 #   make clean    remove build/
 
 FILES ?=
@@ -21,7 +22,7 @@ NPM_DONE := $(NPM_LOCKS:package-lock.json=node_modules/.package-lock.json)
 
 FUZZ_TARGETS := $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 
-.PHONY: build run demo test lint fmt fuzz fuzz-http bench memcheck clean test-deps
+.PHONY: build run demo test lint fmt fuzz fuzz-http bench bench-peers memcheck clean test-deps
 
 build:
 	@tools/install-deps build
@@ -74,6 +75,9 @@ fuzz-http: test-deps $(NPM_DONE)
 
 bench: build
 	@bench/run
+
+bench-peers: build
+	@bench/peers/run
 
 memcheck: test-deps $(NPM_DONE)
 	@tools/install-deps memcheck

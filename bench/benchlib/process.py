@@ -33,6 +33,15 @@ def rss_mb(pids):
     return total_kb / 1024
 
 
+def pss_mb(pids):
+    """What they use together: a page that several share is counted once."""
+    total_kb = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            total_kb += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+    return total_kb / 1024
+
+
 def stop(child):
     """SIGTERM, then wait; SIGKILL when it does not end."""
     if child.poll() is not None:

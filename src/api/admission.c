@@ -2,6 +2,7 @@
 
 #include "api/request_header.h"
 #include "domain/api_key.h"
+#include "domain/sign_up.h"
 #include "domain/worker.h"
 
 static struct str header_of(const void *context, const char *name)
@@ -20,15 +21,21 @@ static struct str client_address(const struct exchange *exchange)
     return last;
 }
 
-enum err exchange_count_failure(struct exchange *exchange)
+/* Take one from what the address may do of something in a minute; false when it has had it all. */
+static bool take_of_address(struct exchange *exchange, const char *what, int64_t per_minute)
 {
     struct meter_reading reading;
     struct str           name =
-        str_format(exchange->http->arena, "failures:%.*s", STR_ARG(client_address(exchange)));
-    meter_take(exchange->api->meter, name, exchange->api->config->auth_failures_per_minute,
-               exchange->call.now_ms, &reading);
-    if (reading.is_allowed) return exchange->call.error.code;
-    exchange->call.error.retry_after_s = reading.retry_after_s;
+        str_format(exchange->http->arena, "%s:%.*s", what, STR_ARG(client_address(exchange)));
+    meter_take(exchange->api->meter, name, per_minute, exchange->call.now_ms, &reading);
+    if (!reading.is_allowed) exchange->call.error.retry_after_s = reading.retry_after_s;
+    return reading.is_allowed;
+}
+
+enum err exchange_count_failure(struct exchange *exchange)
+{
+    if (take_of_address(exchange, "failures", exchange->api->config->auth_failures_per_minute))
+        return exchange->call.error.code;
     return FAIL(&exchange->call.error, ERR_LIMITED, "too_many_failures",
                 "too many failed authentications from this address");
 }
@@ -67,6 +74,18 @@ static enum err take_rate(struct exchange *exchange)
                 "more than %lld requests a minute", (long long)limit);
 }
 
+/* Nobody signs up with credentials, so that only the address tells who asks too often. */
+static enum err check_sign_up(struct exchange *exchange)
+{
+    if (!str_eq(exchange->request.operation->operation_id, STR("signUp"))) return ERR_OK;
+    enum err e = sign_up_check_open(&exchange->call);
+    if (e) return e;
+    if (take_of_address(exchange, "signups", exchange->api->config->signups_per_minute))
+        return ERR_OK;
+    return FAIL(&exchange->call.error, ERR_LIMITED, "too_many_signups",
+                "too many attempts to sign up from this address");
+}
+
 static enum err check_scope(struct exchange *exchange)
 {
     struct str name = exchange->request.operation->scope;
@@ -84,6 +103,8 @@ enum err admission_admit(struct exchange *exchange)
     if (e) return e;
     exchange->call.actor = exchange->actor;
     e = take_rate(exchange);
+    if (e) return e;
+    e = check_sign_up(exchange);
     if (e) return e;
     return check_scope(exchange);
 }

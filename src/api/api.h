@@ -127,9 +127,9 @@ struct binding {
 };
 
 /* The tables of the handler files, each ended by an empty row. */
-extern const struct binding jobs_bindings[], keys_bindings[], billing_bindings[],
-    organisation_bindings[], worker_bindings[], worker_jobs_bindings[], submissions_bindings[],
-    uploads_bindings[], downloads_bindings[], server_bindings[];
+extern const struct binding jobs_bindings[], sign_up_bindings[], keys_bindings[],
+    billing_bindings[], organisation_bindings[], worker_bindings[], worker_jobs_bindings[],
+    submissions_bindings[], uploads_bindings[], downloads_bindings[], server_bindings[];
 
 /* --- for handlers --- */
 
@@ -158,6 +158,10 @@ MUST_USE enum err exchange_commit(struct exchange *exchange,
 /* A refused credential counts against its address: yields the error that is there, or, when the
  * address has had too many, ERR_LIMITED "too_many_failures" in its place. */
 enum err exchange_count_failure(struct exchange *exchange);
+
+/* An account's own rules refuse a name or an address: to a client that is a fault of the body.
+ * Yields any other error as it is. */
+MUST_USE enum err account_body_fault(struct call *call, enum err e);
 
 /* --- dispatch --- */
 

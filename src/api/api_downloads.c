@@ -71,7 +71,19 @@ static enum err download_file(struct call *call, const struct request *request, 
     return send_file(call, request, reply, &file);
 }
 
+/* A link is a permission: a stored reply with one is sealed. */
+static enum err refresh_url(struct call *call, const struct request *request, struct reply *reply)
+{
+    struct delivered_file file;
+    enum err              e = file_get(call, request_path(request, "file_id"), &file);
+    if (e) return e;
+    reply->carries_secret = true;
+    render_file(call, &reply->out, NULL, &file, LINKS_NOW);
+    return ERR_OK;
+}
+
 const struct binding downloads_bindings[] = {
     { .operation_id = "downloadFile", .handle = download_file },
+    { .operation_id = "refreshFileUrl", .handle = refresh_url },
     { 0 },
 };

@@ -35,6 +35,23 @@ static int64_t in_seconds_ms(const json_t *body, const char *key)
     return (int64_t)(in_number(body, key, 0) * (double)MS_PER_SECOND + 0.5);
 }
 
+/* The contract has checked the form. */
+static int64_t in_deadline_ms(struct call *call, const json_t *body)
+{
+    struct str text = in_text(body, "deadline", call->arena);
+    int64_t    deadline_ms = 0;
+    if (text.data) CHECK(time_parse(text, &deadline_ms));
+    return deadline_ms;
+}
+
+static void in_location(const json_t *body, struct job *job)
+{
+    const json_t *location = json_object_get(body, "location");
+    if (location == NULL) return;
+    job->place = geo_point_at(in_number(location, "lat", 0), in_number(location, "lng", 0));
+    job->radius_mm = geo_km_to_mm(in_number(location, "radius_km", 0));
+}
+
 static enum err create_job(struct call *call, const struct request *request, struct reply *reply)
 {
     const json_t *body = request->body;
@@ -53,7 +70,9 @@ static enum err create_job(struct call *call, const struct request *request, str
            .min_duration_ms = in_seconds_ms(body, "min_duration_seconds"),
            .max_duration_ms = in_seconds_ms(body, "max_duration_seconds"),
            .max_files_per_worker = in_int(body, "max_files_per_worker", 0),
+           .deadline_ms = in_deadline_ms(call, body),
     };
+    in_location(body, &job);
     CHECK(job_type_parse(in_text(body, "type", call->arena), &job.type));
     enum err e = job_create(call, &job);
     if (e) return e;
@@ -87,6 +106,16 @@ static enum err cancel_job(struct call *call, const struct request *request, str
 {
     struct job job;
     enum err   e = job_cancel(call, request_path(request, "job_id"), &job);
+    if (e) return e;
+    render_job(&reply->out, NULL, &job);
+    return ERR_OK;
+}
+
+static enum err rate_job(struct call *call, const struct request *request, struct reply *reply)
+{
+    struct job job;
+    enum err e = job_rate(call, request_path(request, "job_id"), in_int(request->body, "rating", 0),
+                          in_text(request->body, "comment", call->arena), &job);
     if (e) return e;
     render_job(&reply->out, NULL, &job);
     return ERR_OK;
@@ -155,15 +184,19 @@ static enum err get_job_files(struct call *call, const struct request *request, 
     enum err       e = listing_open_of_job(call, request, "files", ID_FILE, &job, &listing);
     if (e) return e;
     struct delivered_file *files = NEW(call->arena, struct delivered_file, listing_rows(&listing));
-    int                    count;
-    e = file_list(call, &job, &listing.page.before, listing_rows(&listing), files, &count);
+    struct page_search     search;
+    struct file_filter     filter = {
+            .stars_min = request_int(request, "min_score", 0),
+            .before = listing.page.before,
+    };
+    e = file_list(call, &job, &filter, listing_rows(&listing), files, &search);
     if (e) return e;
-    int shown = listing_shown(&listing, count);
+    int shown = listing_shown(&listing, search.count);
     reply_list_begin(reply);
     for (int i = 0; i < shown; i++)
         render_file(call, &reply->out, NULL, &files[i], LINKS_NOW);
-    reply_list_end(
-        reply, listing_cursor(call, &listing, count, &files[listing_last(&listing, count)].id, 0));
+    reply_list_end(reply, listing_search_cursor(call, &listing, &search,
+                                                &files[listing_last(&listing, search.count)].id));
     return ERR_OK;
 }
 
@@ -172,6 +205,7 @@ const struct binding jobs_bindings[] = {
     { .operation_id = "listJobs", .handle = list_jobs },
     { .operation_id = "getJob", .handle = get_job },
     { .operation_id = "cancelJob", .handle = cancel_job },
+    { .operation_id = "rateJob", .handle = rate_job },
     { .operation_id = "getJobFiles", .handle = get_job_files },
     { 0 },
 };

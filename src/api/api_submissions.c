@@ -49,18 +49,27 @@ static enum err get_job_submissions(struct call *call, const struct request *req
     return reply_page(call, &listing, &filter, reply);
 }
 
-/* The contract has checked the form of each. */
-static struct submission_filter read_filter(const struct request *request)
+/* The contract has checked the form of each. ERR_NOT_FOUND "job". */
+static enum err read_filter(struct call *call, const struct request *request,
+                            struct submission_filter *ret_filter)
 {
     struct submission_filter filter = submission_filter_any();
     struct str               status = request_text(request, "status");
     struct str               start = request_text(request, "start_date");
     struct str               end = request_text(request, "end_date");
+    struct str               job_id = request_text(request, "job_id");
     if (status.data) CHECK(submission_state_parse(status, &filter.state));
     if (start.data) CHECK(time_parse(start, &filter.created_from_ms));
     if (end.data) CHECK(time_parse(end, &filter.created_before_ms));
     filter.stars_min = request_int(request, "min_score", 0);
-    return filter;
+    if (job_id.data) {
+        struct job job;
+        enum err   e = job_get(call, job_id, &job);
+        if (e) return e;
+        filter.job_id = job.id;
+    }
+    *ret_filter = filter;
+    return ERR_OK;
 }
 
 static enum err list_submissions(struct call *call, const struct request *request,
@@ -70,15 +79,30 @@ static enum err list_submissions(struct call *call, const struct request *reques
     enum err       e =
         listing_open(call, request, page_listing(call, "submissions"), ID_SUBMISSION, &listing);
     if (e) return e;
-    struct submission_filter filter = read_filter(request);
-    struct str               job_id = request_text(request, "job_id");
-    struct job               job;
-    if (job_id.data) {
-        e = job_get(call, job_id, &job);
-        if (e) return e;
-        filter.job_id = job.id;
-    }
+    struct submission_filter filter;
+    e = read_filter(call, request, &filter);
+    if (e) return e;
     return reply_page(call, &listing, &filter, reply);
+}
+
+static enum err get_summary(struct call *call, const struct request *request, struct reply *reply)
+{
+    struct submission_filter  filter;
+    struct submission_summary summary;
+    struct page               page;
+    struct id                 last;
+    struct str                name = page_listing(call, "submission-summary");
+    enum err e = page_open(call, name, request_text(request, "cursor"), PAGE_ROWS_DEFAULT,
+                           ID_SUBMISSION, &page);
+    if (e) return e;
+    e = read_filter(call, request, &filter);
+    if (e) return e;
+    filter.before = page.before;
+    e = submission_summarise(call, &filter, &summary, &last);
+    if (e) return e;
+    render_submission_summary(&reply->out, NULL, &summary,
+                              id_is_none(&last) ? STR_NONE : page_cursor(call, name, &last, 0));
+    return ERR_OK;
 }
 
 static enum err get_submission(struct call *call, const struct request *request,
@@ -132,6 +156,7 @@ static enum err retry_submission(struct call *call, const struct request *reques
 const struct binding submissions_bindings[] = {
     { .operation_id = "getJobSubmissions", .handle = get_job_submissions },
     { .operation_id = "listSubmissions", .handle = list_submissions },
+    { .operation_id = "getSubmissionSummary", .handle = get_summary },
     { .operation_id = "getSubmission", .handle = get_submission },
     { .operation_id = "listWorkerSubmissions", .handle = list_own },
     { .operation_id = "getWorkerSubmission", .handle = get_own },

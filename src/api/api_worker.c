@@ -2,8 +2,6 @@
 #include "api/listing.h"
 #include "domain/render.h"
 
-#include <string.h>
-
 /* What join and sign-in carry between their steps. */
 struct sign_in {
     struct str            invite, name, email, password_hash;
@@ -31,16 +29,6 @@ static enum err commit_join(struct call *call, void *argument)
                                  &sign_in->session);
 }
 
-/* What the account's own rules refuse is a fault of the body. */
-static enum err as_body_fault(struct call *call, enum err e)
-{
-    if (e != ERR_INVALID) return e;
-    bool is_email = strcmp(call->error.slug, "bad_email") == 0;
-    error_add_fault(&call->error, call->arena, is_email ? STR("email") : STR("name"), "format",
-                    "%s", call->error.detail);
-    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "the body is not acceptable");
-}
-
 static enum err join(struct exchange *exchange)
 {
     struct call   *call = &exchange->call;
@@ -59,7 +47,7 @@ static enum err join(struct exchange *exchange)
     if (e) return e;
     sign_in.password_hash = str_of(hash);
     e = exchange_commit(exchange, commit_join, &sign_in);
-    return reply_session(exchange, as_body_fault(call, e), &sign_in);
+    return reply_session(exchange, account_body_fault(call, e), &sign_in);
 }
 
 static enum err commit_session(struct call *call, void *argument)

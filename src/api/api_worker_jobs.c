@@ -53,14 +53,42 @@ static enum err get_worker_job(struct call *call, const struct request *request,
     return render_for_worker(call, reply, &job);
 }
 
+/* Where the body, which may not be there, says that the worker is. */
+static struct whereabouts in_whereabouts(const json_t *body)
+{
+    return (struct whereabouts){
+        .has_lat = in_has(body, "lat"),
+        .has_lng = in_has(body, "lng"),
+        .point = geo_point_at(in_number(body, "lat", 0), in_number(body, "lng", 0)),
+    };
+}
+
 static enum err accept_job(struct call *call, const struct request *request, struct reply *reply)
 {
     struct reservation reservation;
     bool               is_new;
-    enum err e = reservation_accept(call, request_path(request, "job_id"), &reservation, &is_new);
+    struct whereabouts where = in_whereabouts(request->body);
+    enum err           e =
+        reservation_accept(call, request_path(request, "job_id"), &where, &reservation, &is_new);
     if (e) return e;
     reply->status = is_new ? 201 : 200;
     render_reservation(call, &reply->out, NULL, &reservation);
+    return ERR_OK;
+}
+
+static enum err flag_job(struct call *call, const struct request *request, struct reply *reply)
+{
+    struct job      job;
+    struct job_flag flag = {
+        .worker_id = call->actor.worker_id,
+        .reason = in_text(request->body, "reason", call->arena),
+    };
+    enum err e = job_get_live(call, request_path(request, "job_id"), &job);
+    if (e) return e;
+    e = job_flag_add(call, &job, &flag);
+    if (e) return e;
+    reply->status = 201;
+    render_job_flag(&reply->out, NULL, &flag);
     return ERR_OK;
 }
 
@@ -95,6 +123,7 @@ const struct binding worker_jobs_bindings[] = {
     { .operation_id = "getWorkerFeed", .handle = get_feed },
     { .operation_id = "getWorkerJob", .handle = get_worker_job },
     { .operation_id = "acceptJob", .handle = accept_job },
+    { .operation_id = "flagJob", .handle = flag_job },
     { .operation_id = "getReservations", .handle = list_reservations },
     { .operation_id = "releaseReservation", .handle = release_reservation },
     { 0 },

@@ -148,6 +148,29 @@ static struct stmt *job_counters_match_rows(struct db *db)
         " AND j.status <> 'cancelled')");
 }
 
+/* 6: nothing arrives for a job, holds a slot of it or completes it from its deadline on. */
+static struct stmt *deadlines_are_kept(struct db *db)
+{
+    return db_query(db, "SELECT s.id, 'sent after the deadline of ' || j.id FROM submissions s"
+                        " JOIN jobs j ON j.id = s.job_id WHERE s.created_ms >= j.deadline_ms"
+                        " UNION ALL SELECT r.id, 'beyond the deadline of ' || j.id"
+                        " FROM reservations r JOIN jobs j ON j.id = r.job_id"
+                        " WHERE r.expires_ms > j.deadline_ms UNION ALL SELECT id, status ||"
+                        " ' after its deadline' FROM jobs WHERE completed_ms >= deadline_ms"
+                        " OR cancelled_ms > deadline_ms");
+}
+
+/* 6: only completed jobs are rated, and each flag is counted. */
+static struct stmt *opinions_match_jobs(struct db *db)
+{
+    return db_query(db, "SELECT j.id, j.status || ', rated ' || CAST(coalesce(j.rating, 0) AS TEXT)"
+                        " || ', ' || CAST(j.flags_count AS TEXT) || ' flags of ' ||"
+                        " CAST(coalesce(f.count, 0) AS TEXT) FROM jobs j LEFT JOIN (SELECT job_id,"
+                        " count(*) AS count FROM job_flags GROUP BY job_id) AS f ON f.job_id = j.id"
+                        " WHERE j.flags_count <> coalesce(f.count, 0)"
+                        " OR (j.rating IS NOT NULL AND j.status <> 'completed')");
+}
+
 /* 6: an approved submission has its file, and only it. */
 static struct stmt *files_match_submissions(struct db *db)
 {
@@ -300,6 +323,8 @@ static const struct check checks[] = {
     { "payout_and_fee_make_price", payout_and_fee_make_price },
     { "paid_exactly_when_approved", paid_exactly_when_approved },
     { "job_counters_match_rows", job_counters_match_rows },
+    { "deadlines_are_kept", deadlines_are_kept },
+    { "opinions_match_jobs", opinions_match_jobs },
     { "files_match_submissions", files_match_submissions },
     { "worker_balances_match_payouts", worker_balances_match_payouts },
     { "payouts_match_transfers", payouts_match_transfers },

@@ -62,20 +62,52 @@ enum err file_create(struct call *call, const struct submission *submission, str
     return ERR_OK;
 }
 
-enum err file_list(struct call *call, const struct job *job, const struct id *before, int count,
-                   struct delivered_file *ret_rows, int *ret_count)
+enum err file_list(struct call *call, const struct job *job, const struct file_filter *filter,
+                   int count, struct delivered_file *ret_rows, struct page_search *ret_search)
 {
     struct stmt *q = db_query(call->db, "SELECT " FILE_COLUMNS " FROM files WHERE job_id = $1"
                                         " AND org_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4");
     bind_id(q, 1, &job->id);
     bind_id(q, 2, &job->org_id);
-    bind_text(q, 3, id_is_none(before) ? STR("file_~") : id_str(before));
-    bind_int(q, 4, count);
-    int found = 0;
-    while (found < count && stmt_step(q))
-        file_read(q, call->arena, &ret_rows[found++]);
-    *ret_count = found;
+    bind_text(q, 3, id_is_none(&filter->before) ? STR("file_~") : id_str(&filter->before));
+    bind_int(q, 4, PAGE_SCAN_ROWS_MAX);
+    struct page_search    search = { 0 };
+    struct delivered_file file;
+    while (search.count < count && stmt_step(q)) {
+        struct arena_mark mark = arena_mark(call->arena);
+        file_read(q, call->arena, &file);
+        page_search_saw(&search, &file.id);
+        if (file.stars >= filter->stars_min)
+            ret_rows[search.count++] = file;
+        else
+            arena_rewind(call->arena, mark);
+    }
+    *ret_search = search;
     return stmt_end(q, &call->error);
+}
+
+/* The one row of a statement that has just been bound, or ERR_NOT_FOUND. */
+static enum err file_read_one(struct call *call, struct stmt *q, struct delivered_file *ret_file)
+{
+    bool is_there = stmt_step(q);
+    if (is_there) file_read(q, call->arena, ret_file);
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "file", "no such file");
+    return ERR_OK;
+}
+
+enum err file_get(struct call *call, struct str id_text, struct delivered_file *ret_file)
+{
+    struct id id;
+    if (!id_parse(id_text, ID_FILE, &id))
+        return FAIL(&call->error, ERR_NOT_FOUND, "file", "no such file");
+    struct stmt *q = db_query(call->db, "SELECT " FILE_COLUMNS " FROM files WHERE id = $1"
+                                        " AND org_id = $2 AND environment = $3");
+    bind_id(q, 1, &id);
+    bind_id(q, 2, &call->actor.org_id);
+    bind_int(q, 3, call->actor.environment);
+    return file_read_one(call, q, ret_file);
 }
 
 enum err file_get_any(struct call *call, const struct id *id, struct delivered_file *ret_file)
@@ -83,12 +115,7 @@ enum err file_get_any(struct call *call, const struct id *id, struct delivered_f
     /* tenant: signed links and runners; the link's signature is the permission */
     struct stmt *q = db_query(call->db, "SELECT " FILE_COLUMNS " FROM files WHERE id = $1");
     bind_id(q, 1, id);
-    bool is_there = stmt_step(q);
-    if (is_there) file_read(q, call->arena, ret_file);
-    enum err e = stmt_end(q, &call->error);
-    if (e) return e;
-    if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "file", "no such file");
-    return ERR_OK;
+    return file_read_one(call, q, ret_file);
 }
 
 enum err file_delivered(struct call *call, const struct task *task)

@@ -28,9 +28,18 @@ struct delivered_file {
 MUST_USE enum err file_create(struct call *call, const struct submission *submission,
                               struct id *ret_id);
 
-/* Newest first, older than before, up to count, of a job the caller may see. */
-MUST_USE enum err file_list(struct call *call, const struct job *job, const struct id *before,
-                            int count, struct delivered_file *ret_rows, int *ret_count);
+struct file_filter {
+    int64_t   stars_min; /* 0 = any */
+    struct id before;    /* exclusive upper id bound; empty = none */
+};
+
+/* Of a job the caller may see, newest first: up to count rows. */
+MUST_USE enum err file_list(struct call *call, const struct job *job,
+                            const struct file_filter *filter, int count,
+                            struct delivered_file *ret_rows, struct page_search *ret_search);
+
+/* One of the actor's organisation and environment. ERR_NOT_FOUND "file". */
+MUST_USE enum err file_get(struct call *call, struct str id_text, struct delivered_file *ret_file);
 
 /* Any file, for signed links and runners. ERR_NOT_FOUND "file". */
 MUST_USE enum err file_get_any(struct call *call, const struct id *id,

@@ -3,8 +3,6 @@
 #include "base/num.h"
 #include "domain/credits.h"
 #include "domain/organisation.h"
-#include "domain/reservation.h"
-#include "domain/resource_event.h"
 
 #include <assert.h>
 
@@ -53,9 +51,19 @@ bool job_type_parse(struct str name, enum job_type *ret_type)
     return index >= 0;
 }
 
+bool job_may_end(const struct job *job)
+{
+    return (job_may_become[job->state] & BIT(JOB_CANCELLED)) != 0;
+}
+
 bool job_is_live(const struct job *job)
 {
-    return job->state == JOB_OPEN || job->state == JOB_IN_PROGRESS;
+    return job_may_end(job) && !job->is_past_deadline;
+}
+
+enum job_state job_state_now(const struct job *job)
+{
+    return job_may_end(job) && job->is_past_deadline ? JOB_CANCELLED : job->state;
 }
 
 int64_t job_slots_free(const struct job *job)
@@ -79,13 +87,17 @@ void job_as_created(struct job *job)
     job->state = JOB_OPEN;
     job->files_approved = job->files_pending = job->slots_reserved = 0;
     job->completed_ms = job->cancelled_ms = 0;
+    job->is_past_deadline = false;
+    job->rating = job->flags_count = 0;
+    job->rating_comment = job->flag_reason = STR_NONE;
 }
 
 #define JOB_COLUMNS                                                                                \
     "id, org_id, environment, type, description, files_needed, formats, price_cents, fee_ppm,"     \
     " payout_cents, metadata, title, scoring_criteria, worker_guidelines, min_stars, min_width,"   \
     " min_height, min_duration_ms, max_duration_ms, max_files_per_worker, created_ms, status,"     \
-    " files_approved, files_pending, slots_reserved, escrow_cents, completed_ms, cancelled_ms"
+    " files_approved, files_pending, slots_reserved, escrow_cents, completed_ms, cancelled_ms,"    \
+    " deadline_ms, lat_nano, lng_nano, radius_mm, rating, rating_comment, flags_count, flag_reason"
 
 static unsigned formats_set(struct str text)
 {
@@ -100,8 +112,9 @@ static unsigned formats_set(struct str text)
 }
 
 /* The columns of JOB_COLUMNS, in their order. */
-static void job_read(struct stmt *q, struct arena *arena, struct job *job)
+static void job_read(struct stmt *q, const struct call *call, struct job *job)
 {
+    struct arena *arena = call->arena;
     *job = (struct job){
         .id = column_id(q, 0),
         .org_id = column_id(q, 1),
@@ -129,7 +142,15 @@ static void job_read(struct stmt *q, struct arena *arena, struct job *job)
         .escrow_cents = column_int(q, 25),
         .completed_ms = column_int(q, 26),
         .cancelled_ms = column_int(q, 27),
+        .deadline_ms = column_int(q, 28),
+        .place = { column_int(q, 29), column_int(q, 30) },
+        .radius_mm = column_int(q, 31),
+        .rating = column_int(q, 32),
+        .rating_comment = column_text(q, 33, arena),
+        .flags_count = column_int(q, 34),
+        .flag_reason = column_text(q, 35, arena),
     };
+    job->is_past_deadline = job->deadline_ms > 0 && job->deadline_ms <= call->now_ms;
     job->formats = formats_set(job->formats_text);
     CHECK(job_type_parse(column_text(q, 3, arena), &job->type));
     CHECK(job_state_parse(column_text(q, 21, arena), &job->state));
@@ -139,7 +160,7 @@ static void job_read(struct stmt *q, struct arena *arena, struct job *job)
 static enum err job_read_one(struct call *call, struct stmt *q, struct job *ret_job)
 {
     bool is_there = stmt_step(q);
-    if (is_there) job_read(q, call->arena, ret_job);
+    if (is_there) job_read(q, call, ret_job);
     enum err e = stmt_end(q, &call->error);
     if (e) return e;
     if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "job", "no such job");
@@ -181,6 +202,19 @@ enum err job_get_live(struct call *call, struct str id_text, struct job *ret_job
     return ERR_OK;
 }
 
+/* Three columns, all null for a job that is anywhere. */
+static void bind_place(struct stmt *q, int number, const struct job *job)
+{
+    if (job->radius_mm > 0) {
+        bind_int(q, number, job->place.lat_nano);
+        bind_int(q, number + 1, job->place.lng_nano);
+    } else {
+        bind_null(q, number);
+        bind_null(q, number + 1);
+    }
+    bind_nonzero(q, number + 2, job->radius_mm);
+}
+
 /* Bind the columns of JOB_COLUMNS, in their order, from $1. */
 static void job_bind(struct stmt *q, const struct job *job)
 {
@@ -212,13 +246,20 @@ static void job_bind(struct stmt *q, const struct job *job)
     bind_int(q, 26, job->escrow_cents);
     bind_nonzero(q, 27, job->completed_ms);
     bind_nonzero(q, 28, job->cancelled_ms);
+    bind_nonzero(q, 29, job->deadline_ms);
+    bind_place(q, 30, job);
+    bind_nonzero(q, 33, job->rating);
+    bind_text(q, 34, job->rating_comment);
+    bind_int(q, 35, job->flags_count);
+    bind_text(q, 36, job->flag_reason);
 }
 
 static enum err job_insert(struct call *call, const struct job *job)
 {
     struct stmt *q = db_query(call->db, "INSERT INTO jobs (" JOB_COLUMNS ") VALUES"
                                         " ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,"
-                                        "$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28)");
+                                        "$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,"
+                                        "$31,$32,$33,$34,$35,$36)");
     job_bind(q, job);
     return stmt_run(q, &call->error, NULL);
 }
@@ -251,6 +292,9 @@ static enum err check_asked(struct call *call, const struct job *job, int64_t *r
     if (job->max_duration_ms > 0 && job->max_duration_ms < job->min_duration_ms)
         error_add_fault(&call->error, call->arena, STR("max_duration_seconds"), "minimum",
                         "must not be below min_duration_seconds");
+    if (job->deadline_ms != 0 && job->deadline_ms <= call->now_ms)
+        error_add_fault(&call->error, call->arena, STR("deadline"), "in_past",
+                        "must be in the future");
     if (call->error.faults_count == 0) return ERR_OK;
     return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "the body does not fit together");
 }
@@ -289,10 +333,11 @@ enum err job_list(struct call *call, const struct job_filter *filter, int count,
     struct job         job;
     while (search.count < count && stmt_step(q)) {
         struct arena_mark mark = arena_mark(call->arena);
-        job_read(q, call->arena, &job);
+        job_read(q, call, &job);
         page_search_saw(&search, &job.id);
-        bool is_wanted = (filter->state == JOB_STATE__COUNT || filter->state == job.state) &&
-                         (filter->type == JOB_TYPE__COUNT || filter->type == job.type);
+        bool is_wanted =
+            (filter->state == JOB_STATE__COUNT || filter->state == job_state_now(&job)) &&
+            (filter->type == JOB_TYPE__COUNT || filter->type == job.type);
         if (is_wanted)
             ret_jobs[search.count++] = job;
         else
@@ -307,7 +352,7 @@ static enum err read_feed(struct call *call, struct stmt *q, int count, struct j
 {
     int found = 0;
     while (found < count && stmt_step(q))
-        job_read(q, call->arena, &ret_jobs[found++]);
+        job_read(q, call, &ret_jobs[found++]);
     *ret_count = found;
     return stmt_end(q, &call->error);
 }
@@ -320,19 +365,23 @@ enum err job_feed(struct call *call, const struct job_feed *feed, int count, str
         /* tenant: the feed shows every organisation's open live jobs */
         struct stmt *q = db_query(call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE environment = 0"
                                             " AND status IN ('open', 'in_progress') AND id < $1"
+                                            " AND coalesce(deadline_ms, $3 + 1) > $3"
                                             " ORDER BY id DESC LIMIT $2");
         bind_text(q, 1, before);
         bind_int(q, 2, count);
+        bind_int(q, 3, call->now_ms);
         return read_feed(call, q, count, ret_jobs, ret_count);
     }
     /* tenant: the feed shows every organisation's open live jobs */
     struct stmt *q = db_query(
         call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE environment = 0"
                   " AND status IN ('open', 'in_progress') AND (payout_cents, id) < ($1, $2)"
+                  " AND coalesce(deadline_ms, $4 + 1) > $4"
                   " ORDER BY payout_cents DESC, id DESC LIMIT $3");
     bind_int(q, 1, id_is_none(&feed->before) ? INT64_MAX : feed->before_payout_cents);
     bind_text(q, 2, before);
     bind_int(q, 3, count);
+    bind_int(q, 4, call->now_ms);
     return read_feed(call, q, count, ret_jobs, ret_count);
 }
 
@@ -341,32 +390,6 @@ void job_set_state(struct call *call, struct job *job, enum job_state to)
     CHECK(job_may_become[job->state] & BIT(to));
     job->state = to;
     if (to == JOB_COMPLETED) job->completed_ms = call->now_ms;
-    if (to == JOB_CANCELLED) job->cancelled_ms = call->now_ms;
-}
-
-enum err job_cancel(struct call *call, struct str id_text, struct job *ret_job)
-{
-    struct job job;
-    enum err   e = job_get(call, id_text, &job);
-    if (e) return e;
-    if (!(job_may_become[job.state] & BIT(JOB_CANCELLED)))
-        return FAIL(&call->error, ERR_CONFLICT, "job_not_cancellable", "the job is %s",
-                    job_state_name(job.state));
-
-    e = reservation_release_all(call, &job);
-    if (e) return e;
-    int64_t unused = job.files_needed - job.files_approved - job.files_pending;
-    int64_t refund_cents;
-    CHECK(num_mul(unused, job.price_cents, &refund_cents));
-    if (refund_cents > 0) {
-        e = credits_release(call, &job, refund_cents,
-                            str_format(call->arena, "refund:%s", job.id.text),
-                            STR("Job cancelled"));
-        if (e) return e;
-    }
-    job_set_state(call, &job, JOB_CANCELLED);
-    e = job_save(call, &job);
-    if (e) return e;
-    *ret_job = job;
-    return event_of_job(call, EVENT_JOB_CANCELLED, &job);
+    if (to == JOB_CANCELLED)
+        job->cancelled_ms = job->is_past_deadline ? job->deadline_ms : call->now_ms;
 }

@@ -2,6 +2,7 @@
 #ifndef FIRSTHAND_DOMAIN_JOB_H
 #define FIRSTHAND_DOMAIN_JOB_H
 
+#include "base/geo.h"
 #include "base/media_type.h"
 #include "domain/call.h"
 #include "domain/page.h"
@@ -31,6 +32,9 @@ struct job {
     int64_t          min_width, min_height;
     int64_t          min_duration_ms, max_duration_ms;
     int64_t          max_files_per_worker;
+    int64_t          deadline_ms;
+    struct geo_point place;     /* where it is to be done, within radius_mm */
+    int64_t          radius_mm; /* 0 = anywhere */
     int64_t          created_ms;
     /* What happens to it. approved + pending + reserved <= needed, always. */
     enum job_state state;
@@ -39,12 +43,17 @@ struct job {
     int64_t        slots_reserved; /* reservations held (lapsed ones until they are written down) */
     int64_t        escrow_cents;   /* price × (needed - approved - released) */
     int64_t        completed_ms, cancelled_ms;
+    bool           is_past_deadline; /* at the call that read it */
+    int64_t        rating;           /* the buyer's, 1 to 5; 0 = none yet */
+    struct str     rating_comment;
+    int64_t        flags_count;
+    struct str     flag_reason; /* the latest */
 };
 
 /* Create from the asked part of *job (id, org, environment, fee, payout, times and the second part
  * are filled in here), put its total into escrow.
  * Refuses: ERR_UNPROCESSABLE "body_invalid" (total too large for an integer; a maximum below a
- * minimum), ERR_UNPAID "insufficient_credits". */
+ * minimum; a deadline that has passed), ERR_UNPAID "insufficient_credits". */
 MUST_USE enum err job_create(struct call *call, struct job *job);
 
 /* The actor's own job. ERR_NOT_FOUND "job". */
@@ -74,6 +83,18 @@ MUST_USE enum err job_list(struct call *call, const struct job_filter *filter, i
  * ERR_NOT_FOUND "job", ERR_CONFLICT "job_not_cancellable". */
 MUST_USE enum err job_cancel(struct call *call, struct str id_text, struct job *ret_job);
 
+/* Past its deadline a job is cancelled, whether or not that is written down: do so, as job_cancel
+ * would. Whoever changes a job that may be due calls this first. Changes *job and saves it. */
+MUST_USE enum err job_end_due(struct call *call, struct job *job);
+
+/* The same for up to count jobs of any organisation; *ret_count = written down. For the sweeper. */
+MUST_USE enum err job_end_all_due(struct call *call, int count, int *ret_count);
+
+/* The buyer's opinion of the actor's job: once. comment may be absent. ERR_NOT_FOUND "job",
+ * ERR_CONFLICT "job_not_completed" | "already_rated". */
+MUST_USE enum err job_rate(struct call *call, struct str id_text, int64_t rating,
+                           struct str comment, struct job *ret_job);
+
 struct job_feed {
     bool      is_best_paid_first;  /* else newest first */
     struct id before;              /* the last row of the page before; empty = from the start */
@@ -86,14 +107,21 @@ MUST_USE enum err job_feed(struct call *call, const struct job_feed *feed, int c
 
 /* --- for the other domain files: the one door for changes --- */
 
-/* Move to another state; CHECKs that the map allows it. Sets completed_ms or cancelled_ms. */
+/* Move to another state; CHECKs that the map allows it. Sets completed_ms or cancelled_ms, which
+ * of a job past its deadline is the deadline. */
 void job_set_state(struct call *call, struct job *job, enum job_state to);
 
 /* Write the changing part back. */
 MUST_USE enum err job_save(struct call *call, const struct job *job);
 
-bool    job_is_live(const struct job *job);    /* open or in progress */
+bool    job_is_live(const struct job *job);    /* open or in progress, and not past its deadline */
 int64_t job_slots_free(const struct job *job); /* needed - approved - pending - reserved */
+
+/* What it is now: cancelled past its deadline, written down or not. */
+enum job_state job_state_now(const struct job *job);
+
+/* Is it still to be ended in the store, by a cancel or a deadline? */
+bool job_may_end(const struct job *job);
 
 void job_score_limits(const struct job *job, struct score_limits *ret_limits);
 

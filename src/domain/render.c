@@ -43,7 +43,21 @@ static void out_formats(struct json_out *out, const struct job *job)
     out_close(out);
 }
 
-/* What the job asks of a file beyond its format: the same names for buyers and workers. */
+static void out_location(struct json_out *out, const struct job *job)
+{
+    if (job->radius_mm == 0) {
+        out_null(out, "location");
+        return;
+    }
+    out_object(out, "location");
+    out_decimal(out, "lat", job->place.lat_nano, GEO_DECIMALS);
+    out_decimal(out, "lng", job->place.lng_nano, GEO_DECIMALS);
+    out_decimal(out, "radius_km", job->radius_mm, GEO_KM_DECIMALS);
+    out_close(out);
+}
+
+/* What the job asks of a file, and when and where, beyond its format: the same names for buyers and
+ * workers. */
 static void out_demands(struct json_out *out, const struct job *job)
 {
     out_text(out, "title", job->title);
@@ -53,10 +67,13 @@ static void out_demands(struct json_out *out, const struct job *job)
     out_int_or_null(out, "min_height", job->min_height);
     out_seconds_or_null(out, "min_duration_seconds", job->min_duration_ms);
     out_seconds_or_null(out, "max_duration_seconds", job->max_duration_ms);
+    out_time(out, "deadline", job->deadline_ms);
+    out_location(out, job);
 }
 
 void render_job(struct json_out *out, const char *key, const struct job *job)
 {
+    bool is_due = job_state_now(job) != job->state; /* its end is not written down yet */
     out_resource(out, key, "job", &job->id);
     out_id(out, "organization_id", &job->org_id);
     out_text(out, "type", str_of(job_type_name(job->type)));
@@ -69,14 +86,18 @@ void render_job(struct json_out *out, const char *key, const struct job *job)
     out_decimal(out, "platform_fee_pct", job->fee_ppm, 6);
     out_int(out, "total_cost_cents", job->files_needed * job->price_cents);
     out_int(out, "worker_payout_per_file_cents", job->payout_cents);
-    out_text(out, "status", str_of(job_state_name(job->state)));
+    out_text(out, "status", str_of(job_state_name(job_state_now(job))));
     out_raw(out, "metadata", job->metadata);
     out_time(out, "created_at", job->created_ms);
     out_time(out, "completed_at", job->completed_ms);
-    out_time(out, "cancelled_at", job->cancelled_ms);
+    out_time(out, "cancelled_at", is_due ? job->deadline_ms : job->cancelled_ms);
     out_demands(out, job);
     out_text(out, "scoring_criteria", job->scoring_criteria);
     out_int_or_null(out, "max_files_per_worker", job->max_files_per_worker);
+    out_int_or_null(out, "rating", job->rating);
+    out_text(out, "rating_comment", job->rating_comment);
+    out_int(out, "flags_count", job->flags_count);
+    out_text(out, "flag_reason", job->flag_reason);
     out_close(out);
 }
 
@@ -129,6 +150,38 @@ void render_submission(struct call *call, struct json_out *out, const char *key,
     out_close(out);
 }
 
+static void out_counts(struct json_out *out, const struct submission_summary *summary)
+{
+    static const char *const stars_names[] = { "", "1", "2", "3", "4", "5" };
+    out_int(out, "total", summary->count);
+    out_object(out, "by_status");
+    for (int i = 0; i < SUBMISSION_STATE__COUNT; i++)
+        out_int(out, submission_state_name((enum submission_state)i), summary->by_state[i]);
+    out_close(out);
+    out_object(out, "by_stars");
+    for (int i = 1; i <= STARS_MAX; i++)
+        out_int(out, stars_names[i], summary->by_stars[i]);
+    out_close(out);
+}
+
+void render_submission_summary(struct json_out *out, const char *key,
+                               const struct submission_summary *summary, struct str cursor)
+{
+    int64_t mean = submission_summary_mean(summary);
+    out_object(out, key);
+    out_text(out, "object", STR("submission_summary"));
+    out_counts(out, summary);
+    if (mean)
+        out_decimal(out, "average_ai_star_rating", mean, 3);
+    else
+        out_null(out, "average_ai_star_rating");
+    out_int(out, "approved_bytes", summary->approved_bytes);
+    out_int(out, "spent_cents", summary->spent_cents);
+    out_bool(out, "has_more", cursor.data != NULL);
+    out_text(out, "next_cursor", cursor);
+    out_close(out);
+}
+
 static void out_scopes(struct json_out *out, unsigned scopes)
 {
     out_array(out, "scopes");
@@ -162,6 +215,16 @@ void render_key(struct json_out *out, const char *key, const struct api_key *api
     out_key(out, key, api_key);
     out_text(out, "hint", api_key->hint);
     out_time(out, "last_used_at", api_key->last_used_ms);
+    out_close(out);
+}
+
+void render_sign_up(struct json_out *out, const char *key, const struct sign_up *sign_up)
+{
+    out_object(out, key);
+    out_id(out, "organization_id", &sign_up->org_id);
+    out_text(out, "api_key", sign_up->live.secret);
+    out_text(out, "test_api_key", sign_up->test.secret);
+    out_int(out, "credits_cents", sign_up->credits_cents);
     out_close(out);
 }
 
@@ -235,8 +298,18 @@ void render_worker_job(struct json_out *out, const char *key, const struct job *
     out_int(out, "slots_open", slots_open);
     out_bool(out, "may_accept", refusal == NULL);
     out_text(out, "may_not_reason", str_of(refusal));
-    out_text(out, "status", str_of(job_state_name(job->state)));
+    out_text(out, "status", str_of(job_state_name(job_state_now(job))));
     out_time(out, "created_at", job->created_ms);
+    out_close(out);
+}
+
+void render_job_flag(struct json_out *out, const char *key, const struct job_flag *flag)
+{
+    out_object(out, key);
+    out_text(out, "object", STR("job_flag"));
+    out_id(out, "job_id", &flag->job_id);
+    out_text(out, "reason", flag->reason);
+    out_time(out, "created_at", flag->created_ms);
     out_close(out);
 }
 

@@ -6,8 +6,11 @@
 #include "base/json_out.h"
 #include "domain/api_key.h"
 #include "domain/delivered_file.h"
+#include "domain/job_flag.h"
 #include "domain/ledger.h"
 #include "domain/organisation.h"
+#include "domain/sign_up.h"
+#include "domain/submission_summary.h"
 #include "domain/worker.h"
 
 void render_job(struct json_out *out, const char *key, const struct job *job);
@@ -25,6 +28,11 @@ void render_submission(struct call *call, struct json_out *out, const char *key,
                        const struct submission *submission, const struct delivered_file *file,
                        enum links links);
 
+/* cursor absent = that was all. */
+void render_submission_summary(struct json_out *out, const char *key,
+                               const struct submission_summary *summary, struct str cursor);
+
+void render_sign_up(struct json_out *out, const char *key, const struct sign_up *sign_up);
 void render_new_key(struct json_out *out, const char *key, const struct api_key *api_key);
 void render_key(struct json_out *out, const char *key, const struct api_key *api_key);
 void render_balance(struct json_out *out, const char *key, const struct balance *balance);
@@ -37,6 +45,7 @@ void render_worker_session(struct json_out *out, const char *key,
 /* refusal is the slug of why the worker may not accept, or NULL. */
 void render_worker_job(struct json_out *out, const char *key, const struct job *job,
                        int64_t slots_open, const char *refusal);
+void render_job_flag(struct json_out *out, const char *key, const struct job_flag *flag);
 void render_reservation(struct call *call, struct json_out *out, const char *key,
                         const struct reservation *reservation);
 void render_worker_submission(struct json_out *out, const char *key,

@@ -1,7 +1,6 @@
 #include "domain/reservation.h"
 
 #include "base/num.h"
-#include "domain/slot_rules.h"
 
 #include <assert.h>
 
@@ -124,25 +123,35 @@ enum err reservation_lapse_due(struct call *call, struct job *job)
     return job_save(call, job);
 }
 
+/* What is due of one job that has something due; *ret_lapsed = 0 when none has. */
+static enum err lapse_next_due(struct call *call, int *ret_lapsed)
+{
+    struct stmt *q = db_query(call->db, "SELECT job_id FROM reservations"
+                                        " WHERE state = 'held' AND expires_ms <= $1 LIMIT 1");
+    bind_int(q, 1, call->now_ms);
+    bool      is_due = stmt_step(q);
+    struct id job_id = is_due ? column_id(q, 0) : (struct id){ 0 };
+    enum err  e = stmt_end(q, &call->error);
+    *ret_lapsed = 0;
+    if (e || !is_due) return e;
+    struct job job;
+    e = job_get_any(call, &job_id, &job);
+    if (e) return e;
+    int64_t reserved_before = job.slots_reserved;
+    e = reservation_lapse_due(call, &job);
+    *ret_lapsed = (int)(reserved_before - job.slots_reserved);
+    return e;
+}
+
 enum err reservation_lapse_all_due(struct call *call, int count, int *ret_count)
 {
-    int lapsed = 0;
-    while (lapsed < count) {
-        struct stmt *q = db_query(call->db, "SELECT job_id FROM reservations"
-                                            " WHERE state = 'held' AND expires_ms <= $1 LIMIT 1");
-        bind_int(q, 1, call->now_ms);
-        bool      is_due = stmt_step(q);
-        struct id job_id = is_due ? column_id(q, 0) : (struct id){ 0 };
-        enum err  e = stmt_end(q, &call->error);
+    int lapsed = 0, of_one_job = -1;
+    while (lapsed < count && of_one_job != 0) {
+        struct arena_mark mark = arena_mark(call->arena);
+        enum err          e = lapse_next_due(call, &of_one_job);
         if (e) return e;
-        if (!is_due) break;
-        struct job job;
-        e = job_get_any(call, &job_id, &job);
-        if (e) return e;
-        int64_t reserved_before = job.slots_reserved;
-        e = reservation_lapse_due(call, &job);
-        if (e) return e;
-        lapsed += (int)(reserved_before - job.slots_reserved);
+        arena_rewind(call->arena, mark);
+        lapsed += of_one_job;
     }
     *ret_count = lapsed;
     return ERR_OK;
@@ -199,6 +208,14 @@ enum err reservation_may_accept(struct call *call, const struct job *job)
     return check_may_take(call, job);
 }
 
+/* When a lease that is taken or renewed now ends. */
+static int64_t lease_end(const struct call *call, int64_t deadline_ms, int64_t accepted_ms)
+{
+    int64_t end_ms = num_min(call->now_ms + call->config->reservation_ttl_ms,
+                             accepted_ms + call->config->reservation_max_ms);
+    return deadline_ms ? num_min(end_ms, deadline_ms) : end_ms;
+}
+
 /* A slot is known to be free: take it. Changes *job, which the caller saves. */
 static enum err take_slot(struct call *call, struct job *job, const struct id *submission_id,
                           int64_t attempt, struct reservation *ret_reservation)
@@ -213,7 +230,7 @@ static enum err take_slot(struct call *call, struct job *job, const struct id *s
         .state = RESERVATION_HELD,
         .accepted_ms = call->now_ms,
         .renewed_ms = call->now_ms,
-        .expires_ms = call->now_ms + call->config->reservation_ttl_ms,
+        .expires_ms = lease_end(call, job->deadline_ms, call->now_ms),
     };
     enum err e = reservation_insert(call, &row);
     if (e) return e;
@@ -223,7 +240,8 @@ static enum err take_slot(struct call *call, struct job *job, const struct id *s
 }
 
 enum err reservation_accept(struct call *call, struct str job_id_text,
-                            struct reservation *ret_reservation, bool *ret_is_new)
+                            const struct whereabouts *where, struct reservation *ret_reservation,
+                            bool *ret_is_new)
 {
     struct job job;
     enum err   e = job_get_live(call, job_id_text, &job);
@@ -235,6 +253,8 @@ enum err reservation_accept(struct call *call, struct str job_id_text,
         *ret_is_new = false;
         return ERR_OK;
     }
+    e = slot_check_place(call, &job, where);
+    if (e) return e;
     e = reservation_lapse_due(call, &job);
     if (e) return e;
     e = check_may_take(call, &job);
@@ -339,17 +359,28 @@ enum err reservation_release(struct call *call, struct str id_text)
     return job_save(call, &job);
 }
 
+/* 0 = none. */
+static enum err read_deadline(struct call *call, const struct id *job_id, int64_t *ret_deadline_ms)
+{
+    /* tenant: the job that the worker's reservation names */
+    struct stmt *q = db_query(call->db, "SELECT deadline_ms FROM jobs WHERE id = $1");
+    bind_id(q, 1, job_id);
+    *ret_deadline_ms = stmt_step(q) ? column_int(q, 0) : 0;
+    return stmt_end(q, &call->error);
+}
+
 enum err reservation_renew(struct call *call, const struct reservation *reservation)
 {
-    int64_t expires_ms = num_min(call->now_ms + call->config->reservation_ttl_ms,
-                                 reservation->accepted_ms + call->config->reservation_max_ms);
+    int64_t deadline_ms;
     if (call->now_ms < reservation->renewed_ms + RESERVATION_RENEW_EVERY_MS) return ERR_OK;
+    enum err e = read_deadline(call, &reservation->job_id, &deadline_ms);
+    if (e) return e;
     struct stmt *q = db_query(call->db, "UPDATE reservations SET renewed_ms = $2, expires_ms = $3"
                                         " WHERE id = $1 AND state = 'held' AND expires_ms > $2"
                                         " AND expires_ms < $3 AND renewed_ms <= $4");
     bind_id(q, 1, &reservation->id);
     bind_int(q, 2, call->now_ms);
-    bind_int(q, 3, expires_ms);
+    bind_int(q, 3, lease_end(call, deadline_ms, reservation->accepted_ms));
     bind_int(q, 4, call->now_ms - RESERVATION_RENEW_EVERY_MS);
     return stmt_run(q, &call->error, NULL);
 }

@@ -5,6 +5,7 @@
 #define FIRSTHAND_DOMAIN_RESERVATION_H
 
 #include "domain/job.h"
+#include "domain/slot_rules.h"
 
 enum reservation_state {
     RESERVATION_HELD,
@@ -26,13 +27,17 @@ struct reservation {
     int64_t                accepted_ms, renewed_ms, expires_ms;
 };
 
-/* Take a slot for the acting worker, or return the unused one already held (*ret_is_new = false).
- * ERR_NOT_FOUND "job"; ERR_CONFLICT "job_closed" | "worker_capped" (reservations held, submissions
- * of the last 24 hours, or the job's max_files_per_worker) | "job_full" — in that order. */
+/* Take a slot for the acting worker, or return the unused one already held (*ret_is_new = false),
+ * wherever he is now. ERR_NOT_FOUND "job"; ERR_UNPROCESSABLE "body_invalid" and ERR_FORBIDDEN
+ * "outside_area" as slot_check_place; ERR_CONFLICT "job_closed" | "worker_capped" (reservations
+ * held, submissions of the last 24 hours, or the job's max_files_per_worker) | "job_full" — in that
+ * order. */
 MUST_USE enum err reservation_accept(struct call *call, struct str job_id_text,
+                                     const struct whereabouts *where,
                                      struct reservation *ret_reservation, bool *ret_is_new);
 
-/* May the worker accept? ERR_OK, or the refusal reservation_accept would give now, reading only. */
+/* May the worker accept? ERR_OK, or the ERR_CONFLICT reservation_accept would give now, reading
+ * only; where he is is not asked. */
 MUST_USE enum err reservation_may_accept(struct call *call, const struct job *job);
 
 /* Take a slot for the second attempt of a submission; the caller has checked it may be retried.
@@ -58,7 +63,8 @@ MUST_USE enum err reservation_list(struct call *call, const struct id *before, i
 MUST_USE enum err reservation_release(struct call *call, struct str id_text);
 
 /* Upload progress: extend the lease, once in RESERVATION_RENEW_EVERY_MS at most, never beyond
- * reservation-max after accepting. Does nothing when there is nothing to extend. */
+ * reservation-max after accepting nor the job's deadline. Does nothing when there is nothing to
+ * extend. */
 MUST_USE enum err reservation_renew(struct call *call, const struct reservation *reservation);
 
 /* The upload is complete: turn the slot from reserved into pending. *reservation is as read in this

@@ -3,6 +3,24 @@
 #include "base/time_text.h"
 #include "domain/reservation.h"
 
+static void note_missing(struct call *call, bool is_there, struct str field)
+{
+    if (is_there) return;
+    error_add_fault(&call->error, call->arena, field, "required",
+                    "this job asks where you are when you accept it");
+}
+
+enum err slot_check_place(struct call *call, const struct job *job, const struct whereabouts *where)
+{
+    if (job->radius_mm == 0) return ERR_OK;
+    note_missing(call, where->has_lat, STR("lat"));
+    note_missing(call, where->has_lng, STR("lng"));
+    if (call->error.faults_count > 0)
+        return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "coordinates are missing");
+    if (geo_distance_mm(&job->place, &where->point) <= job->radius_mm) return ERR_OK;
+    return FAIL(&call->error, ERR_FORBIDDEN, "outside_area", "you are outside the job's area");
+}
+
 enum err slot_check_held(struct call *call)
 {
     struct stmt *q = db_query(call->db, "SELECT count(*) FROM reservations WHERE worker_id = $1"
@@ -74,5 +92,5 @@ enum err slot_check_open(struct call *call, const struct job *job)
 {
     if (job_is_live(job)) return ERR_OK;
     return FAIL(&call->error, ERR_CONFLICT, "job_closed", "the job is %s",
-                job_state_name(job->state));
+                job_state_name(job_state_now(job)));
 }

@@ -7,6 +7,17 @@
 /* ERR_CONFLICT "job_closed". */
 MUST_USE enum err slot_check_open(struct call *call, const struct job *job);
 
+/* Where a worker says he is; he may say half of it, or nothing. */
+struct whereabouts {
+    bool             has_lat, has_lng;
+    struct geo_point point;
+};
+
+/* A job with a place asks where the worker is. ERR_UNPROCESSABLE "body_invalid" (a coordinate is
+ * missing), ERR_FORBIDDEN "outside_area". */
+MUST_USE enum err slot_check_place(struct call *call, const struct job *job,
+                                   const struct whereabouts *where);
+
 /* The acting worker's live reservations are below worker-reservations-max.
  * ERR_CONFLICT "worker_capped". */
 MUST_USE enum err slot_check_held(struct call *call);

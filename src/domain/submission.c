@@ -224,6 +224,8 @@ enum err submission_judge(struct call *call, const struct task *task, const stru
     struct job job;
     e = job_get_any(call, &row.job_id, &job);
     if (e) return e;
+    e = job_end_due(call, &job);
+    if (e) return e;
     const struct score *score = &verdict->score;
     apply_score(call, &row, score);
     settle_facts(&row, verdict->result);

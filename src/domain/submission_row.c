@@ -130,8 +130,8 @@ static struct stmt *query_of_job(struct call *call, const struct id *job_id)
     return q;
 }
 
-static bool is_wanted(const struct call *call, const struct submission_filter *filter,
-                      const struct submission *row)
+bool submission_is_wanted(const struct call *call, const struct submission_filter *filter,
+                          const struct submission *row)
 {
     return row->environment == call->actor.environment &&
            (filter->state == SUBMISSION_STATE__COUNT || filter->state == row->state) &&
@@ -153,7 +153,7 @@ enum err submission_list(struct call *call, const struct submission_filter *filt
         struct arena_mark mark = arena_mark(call->arena);
         submission_read(q, call->arena, &row);
         page_search_saw(&search, &row.id);
-        if (is_wanted(call, filter, &row))
+        if (submission_is_wanted(call, filter, &row))
             ret_rows[search.count++] = row;
         else
             arena_rewind(call->arena, mark);

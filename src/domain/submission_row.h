@@ -9,4 +9,8 @@
 MUST_USE enum err submission_save(struct call *call, const struct submission *row,
                                   struct str score_record);
 
+/* Does a row pass the filter, and is it of the actor's environment? Its job is not asked. */
+bool submission_is_wanted(const struct call *call, const struct submission_filter *filter,
+                          const struct submission *row);
+
 #endif

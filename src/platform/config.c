@@ -41,6 +41,12 @@ static const struct setting settings[] = {
       "requests per API key; 0 = off" },
     { "auth-failures-per-minute", SETTING_COUNT, AT(auth_failures_per_minute), 0, 1000000, "60",
       false, "failed authentications per address; 0 = off" },
+    { "signup", SETTING_TEXT, AT(signup), 0, 0, "closed", false,
+      "open: anybody may open an organisation" },
+    { "signups-per-minute", SETTING_COUNT, AT(signups_per_minute), 0, 1000000, "10", false,
+      "attempts to sign up per address; 0 = off" },
+    { "signup-credit-cents", SETTING_COUNT, AT(signup_credit_cents), 0, 100000000, "0", false,
+      "free live credit of who signs up" },
     { "trusted-proxy", SETTING_TEXT, AT(trusted_proxy), 0, 0, "", false,
       "peer address whose X-Forwarded-For names the client" },
     { "reservation-ttl", SETTING_DURATION, AT(reservation_ttl_ms), 1000, HOURS(24 * 7), "30m",
@@ -322,6 +328,8 @@ static enum err check_texts(struct config *config, struct arena *arena, struct e
     if (config->trusted_proxy.len &&
         !canonical_address(config->trusted_proxy, arena, &config->trusted_proxy))
         return refuse(error, "trusted-proxy must be a numeric address", config->trusted_proxy);
+    if (!str_eq(config->signup, STR("closed")) && !str_eq(config->signup, STR("open")))
+        return refuse(error, "signup must be closed or open", config->signup);
     enum log_level level;
     if (!log_level_parse(config->log_level, &level))
         return refuse(error, "log-level must be debug, info, warning or error", config->log_level);

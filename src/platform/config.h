@@ -23,6 +23,9 @@ struct config {
     bool       platform_fee_locked;
     int64_t    rate_limit_per_minute;
     int64_t    auth_failures_per_minute;
+    struct str signup; /* "closed" or "open" */
+    int64_t    signups_per_minute;
+    int64_t    signup_credit_cents;
     struct str trusted_proxy;
     int64_t    reservation_ttl_ms;
     int64_t    reservation_max_ms;

@@ -211,7 +211,7 @@ static void *sweep(void *argument)
     pthread_mutex_lock(&runners->lock);
     while (!runners->is_stopping) {
         pthread_mutex_unlock(&runners->lock);
-        sweep_run(&runners->services);
+        if (sweep_run(&runners->services)) runners_wake(runners);
         pthread_mutex_lock(&runners->lock);
         /* Only time and stop end the wait: a wake is for tasks. */
         int64_t until_us = world_monotonic_us() + SWEEP_EVERY_MS * 1000;

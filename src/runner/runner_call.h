@@ -28,8 +28,8 @@ task_fn          score_task, deliver_task;
 /* How long a claim on a scoring task lasts: longer than any examination. */
 int64_t score_lease_ms(const struct config *config);
 
-/* Write down what time has done: lapsed reservations, expired credit, old idempotency keys, last
- * uses, expired uploads. */
-void sweep_run(const struct runner_services *services);
+/* Write down what time has done: lapsed reservations, passed deadlines, expired credit, old
+ * idempotency keys, last uses, expired uploads. true when that made work for other threads. */
+bool sweep_run(const struct runner_services *services);
 
 #endif

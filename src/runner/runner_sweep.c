@@ -2,6 +2,7 @@
 #include "domain/api_key.h"
 #include "domain/credits.h"
 #include "domain/idempotency.h"
+#include "domain/job.h"
 #include "domain/reservation.h"
 #include "domain/worker.h"
 #include "runner/runner_call.h"
@@ -14,6 +15,11 @@ typedef enum err sweep_fn(struct call *call, int *ret_done);
 static enum err sweep_reservations(struct call *call, int *ret_done)
 {
     return reservation_lapse_all_due(call, SWEEP_ROWS_MAX, ret_done);
+}
+
+static enum err sweep_deadlines(struct call *call, int *ret_done)
+{
+    return job_end_all_due(call, SWEEP_ROWS_MAX, ret_done);
 }
 
 static enum err sweep_credits(struct call *call, int *ret_done)
@@ -48,10 +54,12 @@ static void log_sweep_failure(const struct error *error)
     log_end(&line);
 }
 
-/* Commit by commit, so that nobody waits long for the writer, until a round finds nothing more. */
-static void sweep_all(const struct runner_services *services, sweep_fn *sweep)
+/* Commit by commit, so that nobody waits long for the writer, until a round finds nothing more.
+ * true when that made work for other threads. */
+static bool sweep_all(const struct runner_services *services, sweep_fn *sweep)
 {
     struct round round = { .sweep = sweep, .done = SWEEP_ROWS_MAX };
+    bool         has_more = false;
     for (int i = 0; i < SWEEP_ROUNDS_MAX && round.done >= SWEEP_ROWS_MAX; i++) {
         struct arena arena;
         struct call  call;
@@ -61,9 +69,12 @@ static void sweep_all(const struct runner_services *services, sweep_fn *sweep)
         if (e) {
             log_sweep_failure(&call.error);
             round.done = 0;
+        } else if (call.wakes_tasks) {
+            has_more = true;
         }
         arena_deinit(&arena);
     }
+    return has_more;
 }
 
 struct uses {
@@ -103,11 +114,14 @@ static void sweep_uses(const struct runner_services *services)
     arena_deinit(&arena);
 }
 
-void sweep_run(const struct runner_services *services)
+bool sweep_run(const struct runner_services *services)
 {
-    sweep_all(services, sweep_reservations);
-    sweep_all(services, sweep_credits);
-    sweep_all(services, sweep_idempotency);
+    static sweep_fn *const sweeps[] = { sweep_reservations, sweep_deadlines, sweep_credits,
+                                        sweep_idempotency };
+    bool                   has_more = false;
+    for (size_t i = 0; i < COUNT_OF(sweeps); i++)
+        has_more |= sweep_all(services, sweeps[i]);
     sweep_uses(services);
     services->sweep_uploads(services->uploads_context);
+    return has_more;
 }

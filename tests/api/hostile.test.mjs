@@ -30,7 +30,7 @@ const NUMBERS_BEYOND = ["9223372036854775808", "-9223372036854775809", "18446744
 let server, org, buyer, worker, bystander, held;
 
 before(async () => {
-  server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0, "worker-reservations-max": 10_000 });
+  server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0, "worker-reservations-max": 10_000, signup: "open", "signups-per-minute": 0 });
   org = await server.createOrg({ credits: INT64_MAX });
   buyer = server.client(org.live_key);
   worker = server.client((await server.createWorker()).token);

@@ -1,7 +1,11 @@
 /* API keys: what their secrets look like, who may give what to whom, rotation and revocation. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { REPOSITORY } from "../lib/contract.mjs";
+import { crc32 } from "../lib/media.mjs";
 import { start } from "../lib/server.mjs";
 
 const HOUR = 3_600_000;
@@ -35,7 +39,33 @@ async function manager(overrides = {}) {
   return { key, client: server.client(key.secret) };
 }
 
+/* As docs/security.md says it, for those who look for leaked keys. */
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+function checksumOf(secret) {
+  let sum = "", value = crc32(Buffer.from(secret.slice(0, -6)));
+  for (let i = 0; i < 6; i++, value = Math.floor(value / 62)) sum = DIGITS[value % 62] + sum;
+  return sum;
+}
+
 describe("a secret", () => {
+  it("is recognised offline by its checksum", async () => {
+    for (const environment of ["live", "test"])
+      for (let i = 0; i < 10; i++) {
+        const { secret } = await live.createKey({ environment });
+        assert.equal(secret.slice(-6), checksumOf(secret));
+      }
+    for (const secret of [org.live_key, org.test_key]) assert.equal(secret.slice(-6), checksumOf(secret));
+  });
+
+  it("is recognised as the documentation's examples are", () => {
+    const examples = [...readFileSync(join(REPOSITORY, "docs/security.md"), "utf8").matchAll(/^\| `(fh_\w+)` \| (\d+) \|$/gm)];
+    assert.ok(examples.length >= 2);
+    for (const [, secret, crc] of examples) {
+      assert.equal(crc32(Buffer.from(secret.slice(0, -6))), Number(crc));
+      assert.equal(secret.slice(-6), checksumOf(secret));
+    }
+  });
+
   it("has 32 random and 6 checksum characters behind its environment", async () => {
     for (const [environment, client] of [["live", live], ["test", test]]) {
       const key = await client.createKey({ environment });
@@ -122,6 +152,17 @@ describe("a new key", () => {
     }
   });
 
+  it("works until it expires and not after", async () => {
+    const now = await serverNow();
+    const key = await live.createKey({ expires_at: time(now + HOUR) });
+    const client = server.client(key.secret);
+    await server.advance(3600 - 60);
+    assert.equal((await client.get("/v1/jobs")).status, 200);
+    await server.advance(61);
+    const reply = await client.get("/v1/jobs");
+    assert.deepEqual([reply.status, reply.json.error.details[0].code], [401, "key_expired"]);
+  });
+
   it("may say when it expires in another time zone", async () => {
     const { status, json } = await create(live, { expires_at: "2150-01-01T01:30:00+02:00" });
     assert.equal(status, 201);
@@ -149,6 +190,21 @@ describe("the listing of keys", () => {
     await server.advance(61);
     const { last_used_at } = await listed(live, key.id);
     assert.ok(Date.parse(last_used_at) >= startMs - 1000, last_used_at);
+  });
+
+  it("is not written to for each request", async () => {
+    const own = await start({ tasks: "off", "rate-limit-per-minute": 0 }); /* nobody writes but requests */
+    try {
+      const client = own.client((await own.createOrg()).live_key);
+      const written = () => ["store.db", "store.db-wal"].map((name) => statSync(join(own.dataDir, name), { bigint: true }).mtimeNs);
+      const before = written();
+      for (let i = 0; i < 200; i++) assert.equal((await client.get("/v1/jobs")).status, 200);
+      assert.deepEqual(written(), before);
+      await client.post("/v1/api_keys", body());
+      assert.notDeepEqual(written(), before, "a write is seen");
+    } finally {
+      await own.stop();
+    }
   });
 
   it("keeps revoked keys", async () => {
@@ -190,7 +246,11 @@ describe("rotation", () => {
     const now = await serverNow();
     const expires_at = time(now + HOUR);
     const old = await live.createKey({ expires_at });
-    assert.equal((await rotate(live, old.id)).json.old_key_expires_at, expires_at);
+    const { new_key: fresh, old_key_expires_at } = (await rotate(live, old.id)).json;
+    assert.equal(old_key_expires_at, expires_at);
+    assert.ok(await works(old.secret) && await works(fresh.secret));
+    await server.advance(3600);
+    assert.ok(!(await works(old.secret)) && !(await works(fresh.secret)));
   });
 
   it("is for active keys only", async () => {

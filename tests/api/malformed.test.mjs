@@ -14,7 +14,7 @@ const jsonOperations = operations.filter((one) => one.bodySchema);
 let server, org, buyer, worker, nobody;
 
 before(async () => {
-  server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0 });
+  server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0, signup: "open", "signups-per-minute": 0 });
   org = await server.createOrg({ credits: 100_000_000 });
   buyer = server.client(org.live_key);
   worker = server.client((await server.createWorker()).token);
@@ -232,7 +232,8 @@ describe("a body that is not JSON as it should be", () => {
   ];
   for (const [name, raw, code] of cases)
     it(`is refused as ${code}: ${name}`, async () => {
-      for (const one of jsonOperations) assertCode(await send(one, { raw }), 400, code);
+      for (const one of jsonOperations.filter(({ requestBody }) => requestBody.required || raw !== ""))
+        assertCode(await send(one, { raw }), 400, code);
     });
 
   it("is refused as too_many_values: 100,001 numbers", async () => {

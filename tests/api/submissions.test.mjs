@@ -114,3 +114,66 @@ describe("one submission", () => {
   });
 });
 
+describe("the summary of submissions", () => {
+  const summary = async (query = "", client = market.buyer) => (await client.get(`/v1/submissions/summary${query && `?${query}`}`)).json;
+  /* The same, counted here from the listing. */
+  async function counted(query, keep) {
+    const rows = sent.filter(keep), rated = rows.filter((row) => row.ai_star_rating !== null);
+    const approved = rows.filter((row) => row.status === "approved");
+    const count = (name, values) => Object.fromEntries(values.map((value) => [value, rows.filter((row) => row[name] === value).length]));
+    const stars = rated.reduce((sum, row) => sum + row.ai_star_rating, 0);
+    return {
+      object: "submission_summary",
+      total: rows.length,
+      by_status: count("status", ["pending_score", "approved", "rejected", "retry_pending"]),
+      by_stars: count("ai_star_rating", [1, 2, 3, 4, 5]),
+      average_ai_star_rating: rated.length ? Math.round((1000 * stars) / rated.length) / 1000 : null,
+      approved_bytes: approved.reduce((sum, row) => sum + row.file.size_bytes, 0),
+      spent_cents: approved.length * lenient.price_per_file_cents,
+      has_more: false,
+      next_cursor: null,
+    };
+  }
+
+  it("counts what the listing lists, under the same filters", async () => {
+    const filters = {
+      "": () => true,
+      "status=approved": (row) => row.status === "approved",
+      "status=pending_score": (row) => row.status === "pending_score",
+      "min_score=5": (row) => row.ai_star_rating === 5,
+      [`job_id=${strict.id}`]: (row) => row.job_id === strict.id,
+      [`job_id=${strict.id}&status=rejected`]: (row) => row.job_id === strict.id && row.status === "rejected",
+      [`start_date=${sent[1].created_at}`]: (row) => row.created_at >= sent[1].created_at,
+      [`end_date=${sent[1].created_at}`]: (row) => row.created_at < sent[1].created_at,
+    };
+    for (const [query, keep] of Object.entries(filters)) assert.deepEqual(await summary(query), await counted(query, keep), query);
+    assert.ok((await summary()).spent_cents > 0, "something was spent");
+  });
+
+  it("is empty for others, and for the other environment", async () => {
+    const other = await Market.open(market.server);
+    for (const client of [other.buyer, market.server.client(market.org.test_key)])
+      assert.deepEqual(await summary("", client), await counted("", () => false));
+  });
+
+  it("knows no job of others", async () => {
+    const other = await Market.open(market.server);
+    assertRefused(await other.buyer.get(`/v1/submissions/summary?job_id=${strict.id}`), 404, "job");
+  });
+
+  it("goes on with its own cursor only", async () => {
+    const { next_cursor: cursor } = (await market.buyer.get("/v1/submissions?limit=1")).json;
+    assertRefused(await market.buyer.get(`/v1/submissions/summary?cursor=${cursor}`), 400, "cursor");
+  });
+
+  it("refuses filters that are none", async () => {
+    for (const query of ["status=open", "min_score=0", "start_date=yesterday"])
+      assert.equal((await market.buyer.get(`/v1/submissions/summary?${query}`)).status, 400, query);
+  });
+
+  it("is for keys that may read usage", async () => {
+    const jobs = await market.buyer.createKey({ scopes: ["jobs:read"] }), usage = await market.buyer.createKey({ scopes: ["usage:read"] });
+    assertRefused(await market.server.client(jobs.secret).get("/v1/submissions/summary"), 403, "scope_missing");
+    assert.equal((await market.server.client(usage.secret).get("/v1/submissions/summary")).status, 200);
+  });
+});

@@ -4,19 +4,30 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { operations, pathParameters } from "../lib/contract.mjs";
 import { pngImage } from "../lib/media.mjs";
+import { until } from "../lib/market.mjs";
 import { bodyIds, idParameters, listings, NOBODY, requestFor } from "../lib/requests.mjs";
 import { start } from "../lib/server.mjs";
 
 /* Addressed by a signed link, not by who asks. */
 const SIGNED = ["downloadFile"];
 /* A live job is any worker's business. */
-const SHARED = ["getWorkerJob", "acceptJob"];
+const SHARED = ["getWorkerJob", "acceptJob", "flagJob"];
 
 const withIds = operations.filter((one) => idParameters(one).length > 0 && !SIGNED.includes(one.operationId));
 
 let server;
 const ids = {}; /* parameter → the victim's object */
 const clients = {};
+
+/* What another may not ask for is there: a file, once its submission is approved. */
+async function approvedFileOf(client, submissionId) {
+  const { status, file } = await until(`${submissionId} is scored`, async () => {
+    const { json } = await client.get(`/v1/submissions/${submissionId}`);
+    return json.status !== "pending_score" && json;
+  });
+  assert.equal(status, "approved");
+  return file;
+}
 
 async function uploadIdFor(worker, reservationId) {
   const reply = await worker.request("POST", `/worker/v1/uploads?reservation=${reservationId}`, {
@@ -37,13 +48,14 @@ before(async () => {
   clients.worker = server.client((await server.createWorker()).token);
   clients.otherWorker = server.client((await server.createWorker()).token);
 
-  const job = await clients.victim.createJob({ files_needed: 5 });
+  const job = await clients.victim.createJob({ files_needed: 5, min_star_rating: 1 });
   ids.job_id = job.id;
   ids.key_id = (await clients.victim.createKey()).id;
   const used = await clients.worker.accept(job.id);
-  const sent = await clients.worker.putFile(used.id, pngImage({ seed: 41 }));
+  const sent = await clients.worker.putFile(used.id, pngImage({ seed: 41, width: 640, height: 480 }));
   assert.equal(sent.status, 201, sent.text);
   ids.submission_id = sent.json.id;
+  ids.file_id = (await approvedFileOf(clients.victim, sent.json.id)).id;
   const open = await clients.worker.accept(job.id);
   ids.reservation_id = ids.reservation = open.id;
   ids.upload_id = await uploadIdFor(clients.worker, open.id);

@@ -20,10 +20,14 @@ export const NOBODY = Object.freeze({
 /* A good body for every operation that takes JSON. */
 export const BODIES = Object.freeze({
   createJob: JOB,
+  rateJob: { rating: 4 },
+  signUp: { name: "Buyer", email: "buyer@example.com" },
   createApiKey: { name: "a key", scopes: ["jobs:read"], environment: "live" },
   updateOrganizationSettings: { auto_top_up_enabled: false },
   joinWithInvite: { invite: "nothing", name: "Wanda", email: "wanda@example.com", password: "correct horse" },
   createWorkerSession: { email: "wanda@example.com", password: "correct horse" },
+  acceptJob: { lat: 0, lng: 0 },
+  flagJob: { reason: "It asks for faces." },
   advanceTestClock: { seconds: 1 },
 });
 

@@ -7,11 +7,13 @@ void compare_job(struct model *model, int number)
     int64_t               slots;
     DONE(model->market, reservation_slots_open(&model->market->call, &job, &slots));
     must_be(model, "state of job", number, job.state, (int64_t)expected->state);
+    must_be(model, "life of job", number, job_is_live(&job), ref_is_live(&model->ref, expected));
     must_be(model, "approved of job", number, job.files_approved, expected->approved);
     must_be(model, "pending of job", number, job.files_pending, expected->pending);
     must_be(model, "escrow of job", number, job.escrow_cents, ref_escrow(&model->ref, expected));
     must_be(model, "payout of job", number, job.payout_cents, expected->payout);
-    must_be(model, "slots of job", number, slots, ref_is_live(expected) ? ref_slots(expected) : 0);
+    must_be(model, "slots of job", number, slots,
+            ref_is_live(&model->ref, expected) ? ref_slots(expected) : 0);
 }
 
 /* The lots of one organisation that have something left, in the order they were given. */

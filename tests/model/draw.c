@@ -66,6 +66,14 @@ static enum operation_kind pick_kind(struct model *model)
 
 /* --- what each is sent with --- */
 
+/* None, or within the time that a job takes here. */
+static int64_t draw_deadline(struct model *model)
+{
+    if (!one_in(model, 4)) return 0;
+    int64_t while_ms = one_in(model, 3) ? 2 * MS_PER_DAY : 90 * MS_PER_MINUTE;
+    return model->ref.now_ms + 1 + below(model, while_ms);
+}
+
 static struct ref_asked draw_job(struct model *model)
 {
     return (struct ref_asked){
@@ -74,6 +82,7 @@ static struct ref_asked draw_job(struct model *model)
         .price = one_in(model, 20) ? 1 + below(model, 100000) : 1 + below(model, 120),
         .files_per_worker = one_in(model, 3) ? 1 + below(model, 2) : 0,
         .stars_min = 1 + below(model, 5),
+        .deadline_ms = draw_deadline(model),
     };
 }
 
@@ -98,6 +107,19 @@ static int64_t time_to_expiry(struct model *model)
     return next_ms - model->ref.now_ms - early_ms;
 }
 
+/* To the instant of the next deadline, or a millisecond before it. */
+static int64_t time_to_deadline(struct model *model)
+{
+    int64_t next_ms = model->ref.now_ms + MS_PER_DAY;
+    for (int i = 0; i < model->ref.jobs_count; i++) {
+        const struct ref_job *job = &model->ref.jobs[i];
+        if (job->deadline_ms > model->ref.now_ms && job->deadline_ms < next_ms)
+            next_ms = job->deadline_ms;
+    }
+    int64_t early_ms = below(model, 2);
+    return next_ms - model->ref.now_ms - early_ms;
+}
+
 /* To the instant at which the newest Idempotency-Key ends, or a millisecond before it. */
 static int64_t time_to_end_of_key(struct model *model)
 {
@@ -111,6 +133,7 @@ static int64_t draw_time(struct model *model)
 {
     if (one_in(model, 12)) return time_to_expiry(model);
     if (one_in(model, 12)) return time_to_end_of_key(model);
+    if (one_in(model, 6)) return time_to_deadline(model);
     if (one_in(model, 60)) return (100 + below(model, 200)) * MS_PER_DAY;
     if (one_in(model, 8)) return below(model, 2 * MS_PER_DAY);
     /* Often exactly the end of a lease taken now, or a millisecond before it. */

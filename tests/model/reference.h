@@ -24,7 +24,8 @@ enum ref_fault {
     REF_LAPSES_LATE,
     REF_KEEPS_KEYS_LONGER,
     REF_FORGETS_REFUND,
-    REF_RETRIES_TWICE
+    REF_RETRIES_TWICE,
+    REF_ENDS_LATE
 };
 
 enum ref_job_state { REF_OPEN, REF_RUNNING, REF_DONE, REF_CANCELLED };
@@ -51,12 +52,13 @@ struct ref_part {
 struct ref_asked {
     int     org;
     int64_t needed, price, files_per_worker, stars_min;
+    int64_t deadline_ms; /* 0 = none */
 };
 
 struct ref_job {
     struct id          id;
     int                made_by, org;
-    int64_t            needed, price, payout, files_per_worker, stars_min;
+    int64_t            needed, price, payout, files_per_worker, stars_min, deadline_ms;
     enum ref_job_state state;
     int64_t            approved, pending, reserved;
     int                first_part, parts_count;
@@ -273,7 +275,7 @@ static inline bool ref_is_same_request(const struct ref_request *a, const struct
     return a->object == b->object && a->asked.org == b->asked.org &&
            a->asked.needed == b->asked.needed && a->asked.price == b->asked.price &&
            a->asked.files_per_worker == b->asked.files_per_worker &&
-           a->asked.stars_min == b->asked.stars_min;
+           a->asked.stars_min == b->asked.stars_min && a->asked.deadline_ms == b->asked.deadline_ms;
 }
 
 static inline void ref_keep_answer(struct ref *ref, const struct ref_request *request, int number)
@@ -292,9 +294,20 @@ static inline int64_t ref_answers_kept(const struct ref *ref)
 
 /* --- jobs --- */
 
-static inline bool ref_is_live(const struct ref_job *job)
+static inline bool ref_has_ended(const struct ref_job *job)
 {
-    return job->state == REF_OPEN || job->state == REF_RUNNING;
+    return job->state == REF_DONE || job->state == REF_CANCELLED;
+}
+
+static inline bool ref_is_late(const struct ref *ref, const struct ref_job *job)
+{
+    int64_t now_ms = ref->now_ms - (ref->fault == REF_ENDS_LATE ? REF_TTL_MS : 0);
+    return job->deadline_ms != 0 && job->deadline_ms <= now_ms;
+}
+
+static inline bool ref_is_live(const struct ref *ref, const struct ref_job *job)
+{
+    return !ref_has_ended(job) && !ref_is_late(ref, job);
 }
 
 static inline int64_t ref_slots(const struct ref_job *job)
@@ -309,6 +322,7 @@ static inline int64_t ref_fee(const struct ref *ref, int64_t price)
 
 static inline const char *ref_create(struct ref *ref, const struct ref_asked *asked)
 {
+    if (asked->deadline_ms != 0 && asked->deadline_ms <= ref->now_ms) return "body_invalid";
     struct ref_job job = {
         .made_by = ref->maker,
         .org = asked->org,
@@ -316,6 +330,7 @@ static inline const char *ref_create(struct ref *ref, const struct ref_asked *as
         .price = asked->price,
         .files_per_worker = asked->files_per_worker,
         .stars_min = asked->stars_min,
+        .deadline_ms = asked->deadline_ms,
     };
     int64_t missing = job.needed * job.price, unexpired = 0;
     for (int i = 0; i < ref->lots_count; i++)
@@ -340,16 +355,43 @@ static inline const char *ref_create(struct ref *ref, const struct ref_asked *as
     return NULL;
 }
 
-static inline const char *ref_cancel(struct ref *ref, int number)
+static inline void ref_end(struct ref *ref, int number)
 {
     struct ref_job *job = &ref->jobs[number];
-    if (!ref_is_live(job)) return "job_not_cancellable";
     for (int i = 0; i < ref->leases_count; i++)
         if (ref->leases[i].job == number && ref->leases[i].state == REF_HELD)
             ref_end_lease(ref, &ref->leases[i], REF_RELEASED);
     ref_refund(ref, job, job->price * (job->needed - job->approved - job->pending));
     job->state = REF_CANCELLED;
+}
+
+static inline const char *ref_cancel(struct ref *ref, int number)
+{
+    if (!ref_is_live(ref, &ref->jobs[number])) return "job_not_cancellable";
+    ref_end(ref, number);
     return NULL;
+}
+
+/* The refund is booked when the deadline is written down, not at its instant. */
+static inline void ref_end_due(struct ref *ref, int number)
+{
+    const struct ref_job *job = &ref->jobs[number];
+    if (!ref_has_ended(job) && ref_is_late(ref, job)) ref_end(ref, number);
+}
+
+/* The oldest deadline first. */
+static inline void ref_end_all_due(struct ref *ref)
+{
+    for (;;) {
+        int first = -1;
+        for (int i = 0; i < ref->jobs_count; i++) {
+            const struct ref_job *job = &ref->jobs[i];
+            if (ref_has_ended(job) || !ref_is_late(ref, job)) continue;
+            if (first < 0 || job->deadline_ms < ref->jobs[first].deadline_ms) first = i;
+        }
+        if (first < 0) return;
+        ref_end(ref, first);
+    }
 }
 
 /* --- leases --- */
@@ -379,6 +421,13 @@ static inline bool ref_gave_enough_files(const struct ref *ref, int job, int wor
     return files >= ref->jobs[job].files_per_worker;
 }
 
+static inline int64_t ref_lease_end(const struct ref *ref, int job, int64_t accepted_ms)
+{
+    int64_t deadline_ms = ref->jobs[job].deadline_ms;
+    int64_t end_ms = ref_smaller(ref->now_ms + REF_TTL_MS, accepted_ms + REF_HOLD_MS_MAX);
+    return deadline_ms ? ref_smaller(end_ms, deadline_ms) : end_ms;
+}
+
 static inline void ref_take_slot(struct ref *ref, int job, int worker, int sub, int attempt)
 {
     CHECK(ref->leases_count < ref->rows_max);
@@ -390,7 +439,7 @@ static inline void ref_take_slot(struct ref *ref, int job, int worker, int sub, 
         .attempt = attempt,
         .accepted_ms = ref->now_ms,
         .renewed_ms = ref->now_ms,
-        .expires_ms = ref->now_ms + REF_TTL_MS,
+        .expires_ms = ref_lease_end(ref, job, ref->now_ms),
     };
     ref->jobs[job].reserved++;
     ref->worker_held[worker]++;
@@ -406,7 +455,7 @@ static inline const char *ref_accept(struct ref *ref, int number, int worker, in
         *ret_lease = i;
         return NULL;
     }
-    if (!ref_is_live(job)) return "job_closed";
+    if (!ref_is_live(ref, job)) return "job_closed";
     if (ref->worker_held[worker] >= REF_RESERVATIONS_MAX) return "worker_capped";
     if (ref_sent_enough_today(ref, worker)) return "worker_capped";
     if (ref_gave_enough_files(ref, number, worker)) return "worker_capped";
@@ -431,7 +480,7 @@ static inline const char *ref_release(struct ref *ref, int number)
 static inline void ref_renew(struct ref *ref, int number)
 {
     struct ref_lease *lease = &ref->leases[number];
-    int64_t until_ms = ref_smaller(ref->now_ms + REF_TTL_MS, lease->accepted_ms + REF_HOLD_MS_MAX);
+    int64_t           until_ms = ref_lease_end(ref, lease->job, lease->accepted_ms);
     if (lease->state != REF_HELD || ref->now_ms - lease->renewed_ms < 60000) return;
     if (until_ms <= lease->expires_ms) return;
     lease->expires_ms = until_ms;
@@ -465,7 +514,7 @@ static inline const char *ref_receive(struct ref *ref, int number, int bytes)
     struct ref_job   *job = &ref->jobs[lease->job];
     struct ref_sub   *sub = &ref->subs[lease->sub];
     if (lease->state == REF_USED) return lease->bytes == bytes ? NULL : "reservation_used";
-    if (!ref_is_live(job)) return "job_closed";
+    if (!ref_is_live(ref, job)) return "job_closed";
     if (lease->state != REF_HELD && !ref_may_take_again(ref, lease)) return "reservation_expired";
     bool is_duplicate = ref_has_seen(ref, lease->job, bytes);
     if (lease->state == REF_HELD)
@@ -486,6 +535,7 @@ static inline const char *ref_judge(struct ref *ref, int number, int stars, bool
     struct ref_sub *sub = &ref->subs[number];
     struct ref_job *job = &ref->jobs[sub->job];
     if (sub->state != REF_PENDING) return "task_lost";
+    ref_end_due(ref, sub->job);
     sub->stars = stars;
     job->pending--;
     if (is_gated || stars < job->stars_min) {
@@ -512,7 +562,7 @@ static inline const char *ref_retry(struct ref *ref, int number)
     if (sub->state == REF_AWAITED) return "submission";
     bool is_first = sub->attempt == 1 || ref->fault == REF_RETRIES_TWICE;
     if (sub->state != REF_REJECTED || sub->stars < 2 || !is_first) return "not_retryable";
-    if (!ref_is_live(job)) return "job_closed";
+    if (!ref_is_live(ref, job)) return "job_closed";
     if (ref->worker_held[sub->worker] >= REF_RESERVATIONS_MAX) return "worker_capped";
     if (ref_gave_enough_files(ref, sub->job, sub->worker)) return "worker_capped";
     if (ref_slots(job) <= 0) return "job_full";

@@ -130,6 +130,7 @@ static const char *reference_do(struct model *model, const struct doing *doing, 
         return NULL;
     case OP_ADVANCE: ref_advance(ref, time_left(ref->now_ms, operation)); return NULL;
     case OP_SWEEP:
+        ref_end_all_due(ref);
         for (int i = 0; i < REF_ORGS; i++)
             ref_expire(ref, i);
         return NULL;
@@ -163,6 +164,7 @@ static enum err server_create(struct model *model, const struct ref_asked *asked
     struct job job = market_job_asked(asked->needed, asked->price);
     job.min_stars = asked->stars_min;
     job.max_files_per_worker = asked->files_per_worker;
+    job.deadline_ms = asked->deadline_ms;
     enum err e = job_create(&model->market->call, &job);
     *ret_id = job.id;
     return e;
@@ -208,6 +210,8 @@ static enum err server_sweep(struct model *model)
     int64_t      dropped;
     enum err     e = reservation_lapse_all_due(call, 1000000, &count);
     if (e) return e;
+    e = job_end_all_due(call, 1000000, &count);
+    if (e) return e;
     e = credits_expire_all_due(call, 1000000, &count);
     return e ? e : idempotency_sweep(call, 1000000, &dropped);
 }
@@ -223,7 +227,8 @@ static enum err server_do(struct model *model, const struct doing *doing, struct
     case OP_CREATE: return server_create(model, &operation->asked, &done->job_id);
     case OP_CANCEL: return server_cancel(model, &ref->jobs[object], &done->job_id);
     case OP_ACCEPT:
-        return reservation_accept(call, id_str(&ref->jobs[object].id), &done->lease, &is_new);
+        return reservation_accept(call, id_str(&ref->jobs[object].id), &(struct whereabouts){ 0 },
+                                  &done->lease, &is_new);
     case OP_RELEASE: return reservation_release(call, id_str(&ref->leases[object].id));
     case OP_RENEW: return server_renew(model, &ref->leases[object]);
     case OP_RECEIVE: return server_receive(model, &ref->leases[object], operation->bytes);
@@ -251,9 +256,10 @@ static struct idempotency idempotency_of(struct model *model, const struct doing
              .key = str_format(arena, "key-%d", doing->operation->key),
     };
     struct str path = str_format(arena, "/%d", doing->object);
-    struct str body = str_format(arena, "%d %lld %lld %lld %lld", asked->org,
-                                 (long long)asked->needed, (long long)asked->price,
-                                 (long long)asked->files_per_worker, (long long)asked->stars_min);
+    struct str body =
+        str_format(arena, "%d %lld %lld %lld %lld %lld", asked->org, (long long)asked->needed,
+                   (long long)asked->price, (long long)asked->files_per_worker,
+                   (long long)asked->stars_min, (long long)asked->deadline_ms);
     idempotency_fingerprint(STR("POST"), path, STR_NONE, body, idempotency.fingerprint);
     return idempotency;
 }

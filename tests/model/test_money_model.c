@@ -160,6 +160,7 @@ static void a_wrong_reference_is_shrunk_to_what_shows_it(void **state)
     } wrong[] = {
         { REF_FEE_ROUNDS_UP, 2 + 3 },     /* grant, create */
         { REF_LAPSES_LATE, 4 + 3 },       /* grant, create, accept, advance */
+        { REF_ENDS_LATE, 4 + 3 },         /* grant, create, advance, accept */
         { REF_KEEPS_KEYS_LONGER, 6 + 3 }, /* grant, create, accept, advance, advance, accept */
         { REF_FORGETS_REFUND, 6 + 3 },    /* grant, create, accept, receive, cancel, judge */
         { REF_RETRIES_TWICE, 9 + 3 },     /* grant, create, accept, receive, judge, and again

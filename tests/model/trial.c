@@ -208,9 +208,10 @@ static void tell_number(const char *name, int64_t number)
 
 static void tell_asked(const struct ref_asked *asked)
 {
-    print_error(" org=%d needed=%lld price=%lld files_per_worker=%lld stars_min=%lld", asked->org,
-                (long long)asked->needed, (long long)asked->price,
-                (long long)asked->files_per_worker, (long long)asked->stars_min);
+    print_error(" org=%d needed=%lld price=%lld files_per_worker=%lld stars_min=%lld deadline=%lld",
+                asked->org, (long long)asked->needed, (long long)asked->price,
+                (long long)asked->files_per_worker, (long long)asked->stars_min,
+                (long long)asked->deadline_ms);
 }
 
 /* "of 17" is what the operation with that number made, "of 17+" what its repeat made. */

@@ -161,7 +161,8 @@ static inline struct reservation house_reservation(struct house *house, const st
 {
     struct reservation reservation;
     bool               is_new;
-    house_ok(house, reservation_accept(&house->call, id_str(&job->id), &reservation, &is_new));
+    house_ok(house, reservation_accept(&house->call, id_str(&job->id), &(struct whereabouts){ 0 },
+                                       &reservation, &is_new));
     assert_true(is_new);
     return reservation;
 }

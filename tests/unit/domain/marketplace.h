@@ -255,7 +255,8 @@ static inline struct reservation market_accept(struct market *market, const stru
     struct reservation reservation;
     bool               is_new;
     market_as_worker(market, worker_id);
-    DONE(market, reservation_accept(&market->call, id_str(job_id), &reservation, &is_new));
+    DONE(market, reservation_accept(&market->call, id_str(job_id), &(struct whereabouts){ 0 },
+                                    &reservation, &is_new));
     return reservation;
 }
 

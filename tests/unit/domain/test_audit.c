@@ -44,6 +44,13 @@ static int busy_setup(void **state)
     DONE(market, reservation_release(&market->call, id_str(&held.id)));
     market_accept(market, &other_id, &open.id);
 
+    struct job late = market_job_asked(2, 10);
+    late.deadline_ms = market->now_ms + MS_PER_MINUTE;
+    market_as_buyer(market);
+    DONE(market, job_create(&market->call, &late));
+    market_submit(market, &worker_id, &late.id);
+    market_accept(market, &worker_id, &late.id);
+
     market_start_at(market, 400); /* another organisation, whose credit expires */
     market_job(market, 2, 50);
     market->now_ms = time_add_year(market->now_ms);
@@ -174,6 +181,32 @@ static void audit_finds_held_credit_that_differs_from_the_escrows(void **state)
     const char    *check = "held_matches_escrow";
     assert_found(market, check, "UPDATE balances SET held_cents = held_cents + 1");
     assert_found(market, check, "DELETE FROM jobs WHERE status = 'open'");
+}
+
+static void audit_finds_what_a_deadline_should_have_stopped(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "deadlines_are_kept";
+    assert_found(market, check,
+                 "UPDATE submissions SET created_ms = (SELECT deadline_ms FROM jobs"
+                 " WHERE id = job_id) WHERE job_id IN (SELECT id FROM jobs WHERE deadline_ms > 0)");
+    assert_found(market, check,
+                 "UPDATE reservations SET expires_ms = expires_ms + 1"
+                 " WHERE job_id IN (SELECT id FROM jobs WHERE deadline_ms > 0)");
+    assert_found(market, check, "UPDATE jobs SET completed_ms = deadline_ms WHERE deadline_ms > 0");
+    assert_found(market, check,
+                 "UPDATE jobs SET cancelled_ms = deadline_ms + 1 WHERE deadline_ms > 0");
+}
+
+static void audit_finds_opinions_that_do_not_match_jobs(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "opinions_match_jobs";
+    assert_found(market, check, "UPDATE jobs SET rating = 5 WHERE status = 'open'");
+    assert_found(market, check, "UPDATE jobs SET flags_count = 1 WHERE status = 'open'");
+    assert_found(market, check,
+                 "INSERT INTO job_flags (job_id, worker_id, reason, created_ms)"
+                 " SELECT j.id, w.id, 'Bad.', 1 FROM jobs j, workers w LIMIT 1");
 }
 
 static void audit_finds_payout_and_fee_that_do_not_make_the_price(void **state)
@@ -429,6 +462,8 @@ int main(void)
         audit_test(audit_finds_escrow_that_differs_from_the_jobs_state),
         audit_test(audit_finds_escrow_that_differs_from_its_transfers),
         audit_test(audit_finds_held_credit_that_differs_from_the_escrows),
+        audit_test(audit_finds_what_a_deadline_should_have_stopped),
+        audit_test(audit_finds_opinions_that_do_not_match_jobs),
         audit_test(audit_finds_payout_and_fee_that_do_not_make_the_price),
         audit_test(audit_finds_payments_without_approval_and_approvals_without),
         audit_test(audit_finds_counters_that_differ_from_the_rows),

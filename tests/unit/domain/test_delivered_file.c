@@ -54,13 +54,50 @@ static void list_is_newest_first_and_of_the_job_alone(void **state)
     struct job            job = market_job(market, 3, 50), other = market_job(market, 1, 50);
     struct delivered_file first = approved_file(market, &job.id), rows[3];
     struct delivered_file second = approved_file(market, &job.id);
-    int                   count;
+    struct file_filter    filter = { 0 };
+    struct page_search    search;
     approved_file(market, &other.id);
-    DONE(market, file_list(&market->call, &job, &(struct id){ 0 }, 3, rows, &count));
-    assert_int_equal(count, 2);
+    DONE(market, file_list(&market->call, &job, &filter, 3, rows, &search));
+    assert_int_equal(search.count, 2);
     assert_true(id_eq(&rows[0].id, &second.id) && id_eq(&rows[1].id, &first.id));
-    DONE(market, file_list(&market->call, &job, &second.id, 3, rows, &count));
-    assert_true(count == 1 && id_eq(&rows[0].id, &first.id));
+    filter.before = second.id;
+    DONE(market, file_list(&market->call, &job, &filter, 3, rows, &search));
+    assert_true(search.count == 1 && id_eq(&rows[0].id, &first.id));
+}
+
+static void list_has_those_with_stars_enough(void **state)
+{
+    struct market        *market = *state;
+    struct id             worker_id = market_worker(market);
+    struct job            job = market_job(market, 3, 50);
+    struct file_filter    filter = { .stars_min = 4 };
+    struct delivered_file rows[3];
+    struct page_search    search;
+    for (int stars = 3; stars <= 5; stars++) {
+        struct submission submission = market_submit(market, &worker_id, &job.id);
+        market_judge(market, &submission, stars);
+    }
+    DONE(market, file_list(&market->call, &job, &filter, 3, rows, &search));
+    assert_int_equal(search.count, 2);
+    assert_true(rows[0].stars == 5 && rows[1].stars == 4);
+}
+
+static void file_is_its_organisations_and_environments_alone(void **state)
+{
+    struct market        *market = *state;
+    struct job            job = market_job(market, 1, 50);
+    struct delivered_file file = approved_file(market, &job.id), got;
+    market_as_buyer(market);
+    DONE(market, file_get(&market->call, id_str(&file.id), &got));
+    assert_true(id_eq(&got.id, &file.id));
+    REFUSED_UNWRITTEN(market, file_get(&market->call, id_str(&job.id), &got), ERR_NOT_FOUND,
+                      "file");
+    market->actor.environment = ENVIRONMENT_TEST;
+    REFUSED_UNWRITTEN(market, file_get(&market->call, id_str(&file.id), &got), ERR_NOT_FOUND,
+                      "file");
+    market_start_at(market, 0);
+    REFUSED_UNWRITTEN(market, file_get(&market->call, id_str(&file.id), &got), ERR_NOT_FOUND,
+                      "file");
 }
 
 static void unknown_file_is_not_found(void **state)
@@ -246,6 +283,8 @@ int main(void)
         market_test(file_is_what_was_approved),
         market_test(submission_has_one_file),
         market_test(list_is_newest_first_and_of_the_job_alone),
+        market_test(list_has_those_with_stars_enough),
+        market_test(file_is_its_organisations_and_environments_alone),
         market_test(unknown_file_is_not_found),
         market_test(delivery_is_noted_once_with_its_task),
         market_test(link_works_until_the_instant_it_expires),

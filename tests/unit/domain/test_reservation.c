@@ -13,7 +13,8 @@ static enum err accept(struct market *market, const struct id *job_id)
 {
     struct reservation reservation;
     bool               is_new;
-    return reservation_accept(&market->call, id_str(job_id), &reservation, &is_new);
+    return reservation_accept(&market->call, id_str(job_id), &(struct whereabouts){ 0 },
+                              &reservation, &is_new);
 }
 
 static void assert_counters(struct market *market, const struct id *job_id, int approved,
@@ -57,11 +58,105 @@ static void accept_while_holding_one_returns_that_one(void **state)
     struct reservation first = market_accept(market, &worker_id, &job.id), again;
     bool               is_new = true;
     market->now_ms = first.expires_ms - 1;
-    DONE(market, reservation_accept(&market->call, id_str(&job.id), &again, &is_new));
+    DONE(market, reservation_accept(&market->call, id_str(&job.id), &(struct whereabouts){ 0 },
+                                    &again, &is_new));
     assert_false(is_new);
     assert_true(id_eq(&again.id, &first.id));
     assert_int_equal(again.expires_ms, first.expires_ms);
     assert_counters(market, &job.id, 0, 0, 1);
+}
+
+/* Within a kilometre of the Brandenburg Gate. */
+static struct job job_with_place(struct market *market)
+{
+    struct job job = market_job_asked(2, 10);
+    job.place = geo_point_at(52.516275, 13.377704);
+    job.radius_mm = 1000000;
+    market_as_buyer(market);
+    DONE(market, job_create(&market->call, &job));
+    return job;
+}
+
+static enum err accept_at(struct market *market, const struct id *job_id, double lat, double lng)
+{
+    struct reservation reservation;
+    bool               is_new;
+    struct whereabouts where = { true, true, geo_point_at(lat, lng) };
+    return reservation_accept(&market->call, id_str(job_id), &where, &reservation, &is_new);
+}
+
+static void job_with_a_place_is_accepted_inside_its_radius_only(void **state)
+{
+    struct market *market = *state;
+    struct job     job = job_with_place(market), got = market_job_now(market, &job.id);
+    struct id      worker_id = market_worker(market);
+    assert_int_equal(got.place.lat_nano, 52516275000);
+    assert_int_equal(got.place.lng_nano, 13377704000);
+    assert_int_equal(got.radius_mm, 1000000);
+    market_as_worker(market, &worker_id);
+    /* A degree of latitude is 111.195 km. */
+    REFUSED_UNWRITTEN(market, accept_at(market, &job.id, 52.516275 + 0.009, 13.377704),
+                      ERR_FORBIDDEN, "outside_area");
+    REFUSED_UNWRITTEN(market, accept_at(market, &job.id, -52.516275, 13.377704), ERR_FORBIDDEN,
+                      "outside_area");
+    DONE(market, accept_at(market, &job.id, 52.516275 + 0.0089, 13.377704));
+    assert_counters(market, &job.id, 0, 0, 1);
+}
+
+static void job_with_a_place_asks_for_each_missing_coordinate(void **state)
+{
+    struct market     *market = *state;
+    struct job         job = job_with_place(market);
+    struct id          worker_id = market_worker(market);
+    struct reservation reservation;
+    bool               is_new;
+    market_as_worker(market, &worker_id);
+    for (int said = 0; said < 3; said++) {
+        struct whereabouts where = { said == 1, said == 2, job.place };
+        REFUSED_UNWRITTEN(
+            market,
+            reservation_accept(&market->call, id_str(&job.id), &where, &reservation, &is_new),
+            ERR_UNPROCESSABLE, "body_invalid");
+        assert_int_equal(market->call.error.faults_count, said == 0 ? 2 : 1);
+        assert_string_equal(market->call.error.faults[0].field, said == 1 ? "lng" : "lat");
+        assert_string_equal(market->call.error.faults[0].code, "required");
+    }
+}
+
+/* It is his already, wherever he has gone since. */
+static void unused_reservation_is_given_again_without_asking_where(void **state)
+{
+    struct market *market = *state;
+    struct job     job = job_with_place(market);
+    struct id      worker_id = market_worker(market);
+    market_as_worker(market, &worker_id);
+    DONE(market, accept_at(market, &job.id, 52.516275, 13.377704));
+    DONE(market, accept(market, &job.id));
+    assert_counters(market, &job.id, 0, 0, 1);
+}
+
+static void lease_ends_with_the_job_at_the_latest(void **state)
+{
+    struct market *market = *state;
+    struct id      worker_id = market_worker(market);
+    struct job     job = market_job_asked(1, 10);
+    job.deadline_ms = market->now_ms + 20 * MS_PER_MINUTE;
+    DONE(market, job_create(&market->call, &job));
+    struct reservation held = market_accept(market, &worker_id, &job.id);
+    assert_int_equal(held.expires_ms, job.deadline_ms);
+    market->now_ms += 10 * MS_PER_MINUTE;
+    DONE(market, reservation_renew(&market->call, &held));
+    assert_int_equal(market_reservation_now(market, &held).expires_ms, job.deadline_ms);
+    market->config.reservation_ttl_ms = 15 * MS_PER_MINUTE;
+    struct job later = market_job_asked(1, 10);
+    later.deadline_ms = market->now_ms + 20 * MS_PER_MINUTE;
+    market_as_buyer(market);
+    DONE(market, job_create(&market->call, &later));
+    held = market_accept(market, &worker_id, &later.id);
+    assert_int_equal(held.expires_ms, market->now_ms + 15 * MS_PER_MINUTE);
+    market->now_ms += 10 * MS_PER_MINUTE;
+    DONE(market, reservation_renew(&market->call, &held));
+    assert_int_equal(market_reservation_now(market, &held).expires_ms, later.deadline_ms);
 }
 
 static void accept_at_the_instant_the_own_one_lapses_gives_a_new_one(void **state)
@@ -575,6 +670,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         market_test(accept_takes_a_slot_for_the_time_to_live),
         market_test(accept_while_holding_one_returns_that_one),
+        market_test(job_with_a_place_is_accepted_inside_its_radius_only),
+        market_test(job_with_a_place_asks_for_each_missing_coordinate),
+        market_test(unused_reservation_is_given_again_without_asking_where),
+        market_test(lease_ends_with_the_job_at_the_latest),
         market_test(accept_at_the_instant_the_own_one_lapses_gives_a_new_one),
         market_test(accept_refuses_a_full_job),
         market_test(pending_files_take_their_slot),
