@@ -128,8 +128,9 @@ struct binding {
 
 /* The tables of the handler files, each ended by an empty row. */
 extern const struct binding jobs_bindings[], sign_up_bindings[], keys_bindings[],
-    billing_bindings[], organisation_bindings[], worker_bindings[], worker_jobs_bindings[],
-    submissions_bindings[], uploads_bindings[], downloads_bindings[], server_bindings[];
+    billing_bindings[], organisation_bindings[], webhooks_bindings[], events_bindings[],
+    worker_bindings[], worker_jobs_bindings[], submissions_bindings[], uploads_bindings[],
+    downloads_bindings[], server_bindings[];
 
 /* --- for handlers --- */
 

@@ -321,15 +321,21 @@ static void on_request(void *context, struct http_exchange *http)
         start_io(exchange);
 }
 
-/* Every secret of ours begins with "fh_". A client that puts one where an id belongs does not leave
- * it in the log, however it spells it. */
+/* Up to where a secret begins that begins with this. */
+static struct str before_secret(struct str path, struct str beginning)
+{
+    const char *secret = memmem(path.data, path.len, beginning.data, beginning.len);
+    return secret ? str_take(path, (size_t)(secret - path.data) + beginning.len) : path;
+}
+
+/* A client that puts a secret of ours where an id belongs does not leave it in the log, however it
+ * spells it. */
 static struct str path_to_log(struct arena *arena, struct str path)
 {
     struct str decoded;
     if (memchr(path.data, '%', path.len) && decode_percent(arena, path, false, &decoded))
         path = decoded;
-    const char *secret = memmem(path.data, path.len, "fh_", 3);
-    return secret ? str_take(path, (size_t)(secret - path.data) + 3) : path;
+    return before_secret(before_secret(path, STR("fh_")), STR("whsec_"));
 }
 
 static void log_access(const struct exchange *exchange, const struct http_outcome *outcome)

@@ -275,6 +275,79 @@ void render_settings(struct json_out *out, const char *key, const struct setting
     out_close(out);
 }
 
+static void out_event_types(struct json_out *out, unsigned events)
+{
+    out_array(out, "events");
+    for (int i = 0; i < EVENT_TYPE__COUNT; i++)
+        if (events & BIT(i)) out_text(out, NULL, str_of(event_type_name((enum event_type)i)));
+    out_close(out);
+}
+
+/* Open an endpoint, with what a new and a listed one have in common. */
+static void out_webhook_endpoint(struct json_out *out, const char *key,
+                                 const struct webhook_endpoint *endpoint)
+{
+    out_resource(out, key, "webhook_endpoint", &endpoint->id);
+    out_text(out, "url", endpoint->url);
+    out_text(out, "status", str_of(endpoint_state_name(endpoint->state)));
+    out_text(out, "description", endpoint->description);
+    out_event_types(out, endpoint->events);
+    out_text(out, "disabled_reason", endpoint->disabled_reason);
+    out_time(out, "created_at", endpoint->created_ms);
+    out_time(out, "updated_at", endpoint->updated_ms);
+}
+
+void render_new_webhook_endpoint(struct json_out *out, const char *key,
+                                 const struct webhook_endpoint *endpoint)
+{
+    out_webhook_endpoint(out, key, endpoint);
+    out_text(out, "signing_secret", endpoint->signing_secret);
+    out_close(out);
+}
+
+void render_webhook_endpoint(struct json_out *out, const char *key,
+                             const struct webhook_endpoint *endpoint)
+{
+    out_webhook_endpoint(out, key, endpoint);
+    out_close(out);
+}
+
+void render_webhook_event(struct call *call, struct json_out *out, const char *key,
+                          const struct webhook_event *event)
+{
+    const struct occurrence *occurrence = &event->occurrence;
+    bool                     is_due =
+        event->state == EVENT_PENDING && !event->is_held && id_is_none(&occurrence->awaits_job_id);
+    out_resource(out, key, "event", &event->id);
+    out_text(out, "type", str_of(event_type_name(occurrence->type)));
+    out_text(out, "api_version", STR(EVENT_API_VERSION));
+    out_id(out, "occurrence_id", &occurrence->id);
+    out_id(out, "endpoint_id", &event->endpoint_id);
+    out_text(out, "status", str_of(event_state_name(event->state)));
+    out_int(out, "attempt_count", event->attempts_count);
+    out_time(out, "next_attempt_at", is_due ? event->next_ms : 0);
+    out_time(out, "delivered_at", event->delivered_ms);
+    out_raw(out, "data", event_data_render(call, occurrence->data));
+    out_time(out, "created_at", event->created_ms);
+    out_close(out);
+}
+
+void render_webhook_attempt(struct call *call, struct json_out *out, const char *key,
+                            const struct id *event_id, const struct webhook_attempt *attempt)
+{
+    out_object(out, key);
+    out_text(out, "id",
+             str_format(call->arena, "%s.%06lld", event_id->text, (long long)attempt->number));
+    out_text(out, "object", STR("webhook_attempt"));
+    out_int(out, "number", attempt->number);
+    out_time(out, "started_at", attempt->started_ms);
+    out_int(out, "latency_ms", attempt->latency_ms);
+    out_int_or_null(out, "http_status", attempt->http_status);
+    out_text(out, "error", attempt->error);
+    out_text(out, "reply", attempt->reply);
+    out_close(out);
+}
+
 void render_worker_session(struct json_out *out, const char *key,
                            const struct worker_session *session)
 {

@@ -11,6 +11,7 @@
 #include "domain/organisation.h"
 #include "domain/sign_up.h"
 #include "domain/submission_summary.h"
+#include "domain/webhook_event.h"
 #include "domain/worker.h"
 
 void render_job(struct json_out *out, const char *key, const struct job *job);
@@ -38,6 +39,17 @@ void render_key(struct json_out *out, const char *key, const struct api_key *api
 void render_balance(struct json_out *out, const char *key, const struct balance *balance);
 void render_transaction(struct json_out *out, const char *key, const struct transaction *row);
 void render_settings(struct json_out *out, const char *key, const struct settings *settings);
+
+void render_new_webhook_endpoint(struct json_out *out, const char *key,
+                                 const struct webhook_endpoint *endpoint);
+void render_webhook_endpoint(struct json_out *out, const char *key,
+                             const struct webhook_endpoint *endpoint);
+
+/* call signs the download links in its data. */
+void render_webhook_event(struct call *call, struct json_out *out, const char *key,
+                          const struct webhook_event *event);
+void render_webhook_attempt(struct call *call, struct json_out *out, const char *key,
+                            const struct id *event_id, const struct webhook_attempt *attempt);
 
 void render_worker_session(struct json_out *out, const char *key,
                            const struct worker_session *session);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/time_text.h"
+#include "platform/http_guard.h"
 
 #include <arpa/inet.h>
 #include <stddef.h>
@@ -61,6 +62,12 @@ static const struct setting settings[] = {
       "CPU budget for examining one file" },
     { "score-workers", SETTING_COUNT, AT(score_workers), 1, 64, "2", false,
       "files examined at the same time" },
+    { "webhook-allow", SETTING_TEXT, AT(webhook_allow), 0, 0, "", false,
+      "address ranges that webhooks may reach although private, and over http" },
+    { "webhook-schedule", SETTING_TEXT, AT(webhook_schedule_text), 0, 0,
+      "0,1m,5m,30m,2h,8h,12h,24h,24h", false, "waits before each attempt; strict: the first six" },
+    { "event-retention", SETTING_DURATION, AT(event_retention_ms), 0, HOURS(24 * 3650), "30d",
+      false, "how long webhook events are kept; 0 = for ever" },
     { "test-clock", SETTING_SWITCH, AT(test_clock), 0, 0, "off", false,
       "enables POST /test/clock/advance; never in production" },
     { "tasks", SETTING_SWITCH, AT(tasks), 0, 0, "on", false, "off: an API-only node" },
@@ -328,6 +335,12 @@ static enum err check_texts(struct config *config, struct arena *arena, struct e
     if (config->trusted_proxy.len &&
         !canonical_address(config->trusted_proxy, arena, &config->trusted_proxy))
         return refuse(error, "trusted-proxy must be a numeric address", config->trusted_proxy);
+    if (!retry_schedule_parse(config->webhook_schedule_text, &config->webhook_schedule))
+        return refuse(error, "webhook-schedule must be durations such as 0,1m,5m, or strict",
+                      config->webhook_schedule_text);
+    const struct http_guard *guard;
+    enum err e = http_guard_open(config->webhook_allow, STR_NONE, 0, arena, error, &guard);
+    if (e) return e;
     if (!str_eq(config->signup, STR("closed")) && !str_eq(config->signup, STR("open")))
         return refuse(error, "signup must be closed or open", config->signup);
     enum log_level level;

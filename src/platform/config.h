@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json_out.h"
+#include "platform/retry_schedule.h"
 
 #include <stdint.h>
 
@@ -13,38 +14,42 @@ enum { FLAGS_MAX = 64, CONFIG_TEXT_BYTES_MAX = 4096 };
 
 /* Durations are milliseconds, rates parts per million. 0 = off wherever a row is a limit. */
 struct config {
-    struct str listen; /* ADDRESS:PORT */
-    struct str listen_address;
-    int64_t    listen_port; /* both from listen */
-    struct str data_dir;
-    struct str database;
-    struct str public_url; /* without a trailing slash; empty until the port is known */
-    int64_t    platform_fee_ppm;
-    bool       platform_fee_locked;
-    int64_t    rate_limit_per_minute;
-    int64_t    auth_failures_per_minute;
-    struct str signup; /* "closed" or "open" */
-    int64_t    signups_per_minute;
-    int64_t    signup_credit_cents;
-    struct str trusted_proxy;
-    int64_t    reservation_ttl_ms;
-    int64_t    reservation_max_ms;
-    int64_t    worker_reservations_max;
-    int64_t    worker_submissions_per_day;
-    int64_t    media_cpu_seconds;
-    int64_t    score_workers;
-    bool       test_clock;
-    bool       tasks;
-    struct str tls_cert;
-    struct str tls_key;
-    int64_t    http_threads;
-    int64_t    connections_max;
-    int64_t    connections_per_address_max;
-    int64_t    idle_timeout_ms;
-    int64_t    body_rate_min;
-    int64_t    drain_timeout_ms;
-    struct str log_level;
-    struct str log_file;
+    struct str            listen; /* ADDRESS:PORT */
+    struct str            listen_address;
+    int64_t               listen_port; /* both from listen */
+    struct str            data_dir;
+    struct str            database;
+    struct str            public_url; /* without a trailing slash; empty until the port is known */
+    int64_t               platform_fee_ppm;
+    bool                  platform_fee_locked;
+    int64_t               rate_limit_per_minute;
+    int64_t               auth_failures_per_minute;
+    struct str            signup; /* "closed" or "open" */
+    int64_t               signups_per_minute;
+    int64_t               signup_credit_cents;
+    struct str            trusted_proxy;
+    int64_t               reservation_ttl_ms;
+    int64_t               reservation_max_ms;
+    int64_t               worker_reservations_max;
+    int64_t               worker_submissions_per_day;
+    int64_t               media_cpu_seconds;
+    int64_t               score_workers;
+    struct str            webhook_allow; /* see http_guard_open */
+    struct str            webhook_schedule_text;
+    struct retry_schedule webhook_schedule; /* from it */
+    int64_t               event_retention_ms;
+    bool                  test_clock;
+    bool                  tasks;
+    struct str            tls_cert;
+    struct str            tls_key;
+    int64_t               http_threads;
+    int64_t               connections_max;
+    int64_t               connections_per_address_max;
+    int64_t               idle_timeout_ms;
+    int64_t               body_rate_min;
+    int64_t               drain_timeout_ms;
+    struct str            log_level;
+    struct str            log_file;
 };
 
 /* --name value and --name=value pairs as they came, and which of them somebody took. */

@@ -133,18 +133,25 @@ void crypto_sha256(struct str bytes, unsigned char digest[SHA256_BYTES])
     CHECK(EVP_Digest(bytes_of(bytes), bytes.len, digest, NULL, sha256(), NULL) == 1);
 }
 
-void crypto_hmac(const unsigned char key[CRYPTO_KEY_BYTES], struct str bytes,
-                 unsigned char mac[SHA256_BYTES])
+void crypto_hmac_of(struct str key, struct str head, struct str tail,
+                    unsigned char mac[SHA256_BYTES])
 {
     CHECK(pthread_once(&methods_once, methods_fetch) == 0);
     EVP_MAC_CTX *context = EVP_MAC_CTX_dup(hmac_unkeyed);
     size_t       count = 0;
     CHECK(context != NULL);
-    CHECK(EVP_MAC_init(context, key, CRYPTO_KEY_BYTES, NULL) == 1);
-    CHECK(EVP_MAC_update(context, bytes_of(bytes), bytes.len) == 1);
+    CHECK(EVP_MAC_init(context, bytes_of(key), key.len, NULL) == 1);
+    CHECK(EVP_MAC_update(context, bytes_of(head), head.len) == 1);
+    CHECK(EVP_MAC_update(context, bytes_of(tail), tail.len) == 1);
     CHECK(EVP_MAC_final(context, mac, &count, SHA256_BYTES) == 1);
     CHECK(count == SHA256_BYTES);
     EVP_MAC_CTX_free(context);
+}
+
+void crypto_hmac(const unsigned char key[CRYPTO_KEY_BYTES], struct str bytes,
+                 unsigned char mac[SHA256_BYTES])
+{
+    crypto_hmac_of((struct str){ (const char *)key, CRYPTO_KEY_BYTES }, bytes, STR(""), mac);
 }
 
 void crypto_derive(const unsigned char key[CRYPTO_KEY_BYTES], const char *purpose,

@@ -44,6 +44,10 @@ void crypto_sha256(struct str bytes, unsigned char digest[SHA256_BYTES]);
 void crypto_hmac(const unsigned char key[CRYPTO_KEY_BYTES], struct str bytes,
                  unsigned char mac[SHA256_BYTES]);
 
+/* HMAC-SHA256 of head and tail, one after the other, under a key of any length. */
+void crypto_hmac_of(struct str key, struct str head, struct str tail,
+                    unsigned char mac[SHA256_BYTES]);
+
 /* HKDF-SHA256 without salt: the key for one purpose. */
 void crypto_derive(const unsigned char key[CRYPTO_KEY_BYTES], const char *purpose,
                    unsigned char derived[CRYPTO_KEY_BYTES]);

@@ -29,7 +29,8 @@ task_fn          score_task, deliver_task;
 int64_t score_lease_ms(const struct config *config);
 
 /* Write down what time has done: lapsed reservations, passed deadlines, expired credit, old
- * idempotency keys, last uses, expired uploads. true when that made work for other threads. */
+ * idempotency keys, old events, last uses, expired uploads. true when that made work for other
+ * threads. */
 bool sweep_run(const struct runner_services *services);
 
 #endif

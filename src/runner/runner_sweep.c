@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "domain/api_key.h"
 #include "domain/credits.h"
+#include "domain/event_retention.h"
 #include "domain/idempotency.h"
 #include "domain/job.h"
 #include "domain/reservation.h"
@@ -33,6 +34,11 @@ static enum err sweep_idempotency(struct call *call, int *ret_done)
     enum err e = idempotency_sweep(call, SWEEP_ROWS_MAX, &count);
     *ret_done = (int)count;
     return e;
+}
+
+static enum err sweep_events(struct call *call, int *ret_done)
+{
+    return event_retention_sweep(call, SWEEP_ROWS_MAX, ret_done);
 }
 
 struct round {
@@ -117,7 +123,7 @@ static void sweep_uses(const struct runner_services *services)
 bool sweep_run(const struct runner_services *services)
 {
     static sweep_fn *const sweeps[] = { sweep_reservations, sweep_deadlines, sweep_credits,
-                                        sweep_idempotency };
+                                        sweep_idempotency, sweep_events };
     bool                   has_more = false;
     for (size_t i = 0; i < COUNT_OF(sweeps); i++)
         has_more |= sweep_all(services, sweeps[i]);

@@ -8,7 +8,7 @@ import { start } from "../lib/server.mjs";
 const JOBS = 45;
 const DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-let server, org, buyer, worker;
+let server, org, buyer, worker, eventId;
 let jobs = []; /* newest first */
 
 before(async () => {
@@ -16,6 +16,7 @@ before(async () => {
   org = await server.createOrg({ credits: 1_000_000 });
   buyer = server.client(org.live_key);
   worker = server.client((await server.createWorker()).token);
+  await buyer.createEndpoint();
   for (let i = 0; i < JOBS; i++) {
     jobs.unshift(await buyer.createJob({ type: i % 3 === 0 ? "feedback" : "data_collection", metadata: { i }, price_per_file_cents: 10 + (i % 7) }));
     if (i % 10 === 9) await server.advance(60);
@@ -25,12 +26,13 @@ before(async () => {
     assert.equal(reply.status, 200, reply.text);
     jobs[i] = reply.json;
   }
+  eventId = (await buyer.get("/v1/webhook_events")).json.data[0].id;
 });
 after(() => server?.stop());
 
 const ids = (rows) => rows.map(({ id }) => id);
 const clientFor = (one) => (one.credential === "key" ? buyer : worker);
-const targetOf = (one) => requestFor(one, { job_id: jobs[0].id })[1].split("?")[0];
+const targetOf = (one) => requestFor(one, { job_id: jobs[0].id, event_id: eventId })[1].split("?")[0];
 const page = async (query, client = buyer) => {
   const reply = await client.get(`/v1/jobs?${query}`);
   assert.equal(reply.status, 200, reply.text);

@@ -48,6 +48,11 @@ before(async () => {
   clients.worker = server.client((await server.createWorker()).token);
   clients.otherWorker = server.client((await server.createWorker()).token);
 
+  ids.endpoint_id = (await clients.victim.createEndpoint()).id;
+  await clients.victim.post(`/v1/jobs/${(await clients.victim.createJob()).id}/cancel`);
+  const [told] = (await clients.victim.get("/v1/webhook_events")).json.data;
+  ids.event_id = told.id;
+  ids.occurrence_id = told.occurrence_id;
   const job = await clients.victim.createJob({ files_needed: 5, min_star_rating: 1 });
   ids.job_id = job.id;
   ids.key_id = (await clients.victim.createKey()).id;
@@ -73,8 +78,11 @@ async function victimsView() {
   const { worker, victim } = clients;
   const offset = await worker.request("HEAD", `/worker/v1/uploads/${ids.upload_id}`, { headers: { "tus-resumable": "1.0.0" } });
   const { cancelled_at, total_cost_cents } = (await victim.get(`/v1/jobs/${ids.job_id}`)).json;
+  const { status: told } = (await victim.get(`/v1/webhook_events/${ids.event_id}`)).json;
   return {
     job: { cancelled_at, total_cost_cents },
+    endpoints: await victim.all("/v1/webhook_endpoints"),
+    told,
     keys: (await victim.all("/v1/api_keys")).map(({ id, status: state }) => ({ id, state })),
     reservations: (await worker.get("/worker/v1/reservations")).json.data.map(({ id }) => id),
     offset: [offset.status, offset.headers["upload-offset"]],
@@ -193,6 +201,7 @@ describe("another's object that has ended", () => {
     assert.equal((await worker.delete(`/worker/v1/reservations/${ids.reservation_id}`)).status, 204);
     assert.equal((await victim.post(`/v1/jobs/${ids.job_id}/cancel`)).status, 200);
     assert.equal((await victim.post(`/v1/api_keys/${ids.key_id}/revoke`)).status, 204);
+    assert.equal((await victim.delete(`/v1/webhook_endpoints/${ids.endpoint_id}`)).status, 204);
   });
 
   it("is told apart by its owner", async () => {
@@ -200,6 +209,7 @@ describe("another's object that has ended", () => {
     assert.equal(offset.status, 410);
     assert.equal((await clients.victim.post(`/v1/jobs/${ids.job_id}/cancel`)).status, 409);
     assert.equal((await clients.victim.post(`/v1/api_keys/${ids.key_id}/rotate`)).status, 409);
+    assert.equal((await clients.victim.post(`/v1/webhook_events/${ids.event_id}/replay`)).status, 409);
   });
 
   for (const one of withIds.filter(({ operationId }) => !SHARED.includes(operationId)))

@@ -11,12 +11,14 @@ import { Secrets } from "../lib/secrets.mjs";
 import { start } from "../lib/server.mjs";
 
 const RANDOM = "0123456789abcdefghijABCDEFGHIJ01234567"; /* the shape of what follows fh_live_ */
+const WEBHOOK = `whsec_${Buffer.alloc(32, 0xfb).toString("base64")}`; /* with + and / in it */
 const SIGNATURE = "s-_".repeat(14) + "A";
 
 function known() {
   const secrets = new Secrets();
   secrets.learn(`{"api_key":"fh_live_${RANDOM}"}`);
   secrets.learn(`{"url":"http://127.0.0.1:3000/files/file_X?expires=1&key=1&signature=${SIGNATURE}"}`);
+  secrets.learn(`{"signing_secret":"${WEBHOOK}"}`);
   secrets.learnRequest("/worker/v1/sessions", { email: "w@example.com", password: "correct horse" });
   return secrets;
 }
@@ -27,6 +29,8 @@ describe("the search for secrets", () => {
     "a key without its prefix": `{"detail":"${RANDOM.slice(0, 32)}"}`,
     "a key among other letters": `{"detail":"xyz_${RANDOM}xyz"}`,
     "a link's signature": `{"path":"/files/file_X","query":"signature=${SIGNATURE}"}`,
+    "a webhook secret": `{"secret":"${WEBHOOK}"}`,
+    "a webhook secret without its prefix": `{"secret":"${WEBHOOK.slice(6)}"}`,
     "a password": '{"body":{"password":"correct horse"}}',
   };
   for (const [what, line] of Object.entries(leaks))
@@ -48,7 +52,7 @@ describe("the search for secrets", () => {
       const secrets = known();
       secrets.addServerKey(folder);
       secrets.assertAbsentFromFolder(folder);
-      for (const secret of [`fh_live_${RANDOM}`, "correct horse", SIGNATURE, "c4".repeat(32)]) {
+      for (const secret of [`fh_live_${RANDOM}`, "correct horse", SIGNATURE, WEBHOOK, "c4".repeat(32)]) {
         writeFileSync(join(folder, "store.db"), Buffer.concat([randomBytes(5000), Buffer.from(secret), randomBytes(5000)]));
         assert.throws(() => secrets.assertAbsentFromFolder(folder), /in clear/, secret);
       }
@@ -82,14 +86,15 @@ describe("a secret that a client puts where an id belongs", () => {
     const market = await openMarket();
     const { org, worker, server } = market;
     try {
-      for (const secret of [org.live_key, org.test_key, worker.token])
-        for (const path of [`/v1/jobs/${secret}`, `/v1/jobs/${percent(secret)}`, `/v1/jobs/%66h%5F${secret.slice(3)}`, `/v1/api_keys/${secret}/rotate`, `/worker/v1/uploads/${secret}`, `/files/${secret}`, `/${secret}`, `/v1/jobs/x${secret}`])
+      const { signing_secret } = await market.buyer.createEndpoint();
+      for (const secret of [org.live_key, org.test_key, worker.token, signing_secret])
+        for (const path of [`/v1/jobs/${secret}`, `/v1/jobs/${percent(secret)}`, `/v1/jobs/%${secret.charCodeAt(0).toString(16)}${secret.slice(1)}`, `/v1/api_keys/${secret}/rotate`, `/worker/v1/uploads/${secret}`, `/files/${secret}`, `/${secret}`, `/v1/jobs/x${secret}`])
           for (const method of ["GET", "POST", "DELETE"]) await market.buyer.request(method, path, { isChecked: false });
       await server.halt();
       server.assertSecretsKept();
       const paths = server.logLines.map((line) => JSON.parse(line).path).filter(Boolean);
       assert.ok(paths.some((path) => path.startsWith("/v1/api_keys/fh_")), "what was asked can still be told");
-      assert.ok(!paths.some((path) => path.includes("%66")), "spelt in hexadecimal digits it is as readable");
+      assert.ok(!paths.some((path) => /%(66|77)/.test(path)), "spelt in hexadecimal digits it is as readable");
     } finally {
       await market.stop();
     }

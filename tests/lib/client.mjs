@@ -124,6 +124,14 @@ export class Client {
     return reply.json;
   }
 
+  /* POST /v1/webhook_endpoints, and it must work. → the endpoint, with its secret */
+  async createEndpoint(overrides = {}) {
+    const body = { url: "https://hooks.example.invalid/firsthand", ...overrides };
+    const reply = await this.post("/v1/webhook_endpoints", body);
+    assert.equal(reply.status, 201, reply.text);
+    return reply.json;
+  }
+
   /* A worker takes a slot. → the reservation */
   async accept(jobId) {
     const reply = await this.request("POST", `/worker/v1/jobs/${jobId}/accept`);

@@ -15,6 +15,9 @@ export const NOBODY = Object.freeze({
   upload_id: `upl_${ULID}`,
   submission_id: `sub_${ULID}`,
   file_id: `file_${ULID}`,
+  endpoint_id: `whe_${ULID}`,
+  event_id: `evt_${ULID}`,
+  occurrence_id: `occ_${ULID}`,
 });
 
 /* A good body for every operation that takes JSON. */
@@ -23,6 +26,9 @@ export const BODIES = Object.freeze({
   rateJob: { rating: 4 },
   signUp: { name: "Buyer", email: "buyer@example.com" },
   createApiKey: { name: "a key", scopes: ["jobs:read"], environment: "live" },
+  createWebhookEndpoint: { url: "https://hooks.example.invalid/firsthand", events: ["job.completed"] },
+  updateWebhookEndpoint: { description: "another", events: ["job.completed"] },
+  replayWebhookEvents: { since: "2026-01-01T00:00:00Z", until: "2200-01-01T00:00:00Z" },
   updateOrganizationSettings: { auto_top_up_enabled: false },
   joinWithInvite: { invite: "nothing", name: "Wanda", email: "wanda@example.com", password: "correct horse" },
   createWorkerSession: { email: "wanda@example.com", password: "correct horse" },

@@ -5,8 +5,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 const BEARER = /\bfh_(live|test|wkr|inv)_([0-9A-Za-z]{38})(?![0-9A-Za-z])/g;
+const WEBHOOK = /\bwhsec_([0-9A-Za-z+/]{43}=)/g;
 const SIGNATURE = /[?&]signature=([0-9A-Za-z_-]{43})/g;
-const RUN = /[0-9A-Za-z_-]{32,}/g;
+const RUN = /[0-9A-Za-z_+/-]{32,}/g;
 const HEAD_CHARS = 32; /* of a secret's random part: what it is found by */
 const PASSWORD_CHARS_MIN = 10;
 const HASHED = "$argon2id$";
@@ -39,6 +40,7 @@ export class Secrets {
   /* Every secret in a reply or in what a command prints. */
   learn(text) {
     for (const [, kind, random] of text.matchAll(BEARER)) this.add(`a ${kind} secret`, random);
+    for (const [, random] of text.matchAll(WEBHOOK)) this.add("a webhook secret", random);
     for (const [, signature] of text.matchAll(SIGNATURE)) this.add("a link's signature", signature);
   }
 

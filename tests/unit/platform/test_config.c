@@ -407,6 +407,8 @@ static void settings_that_contradict_are_refused(void **state)
                    ARGUMENTS("--reservation-ttl", "2h", "--reservation-max", "1h"));
     assert_loads(ARGUMENTS("--reservation-ttl", "2h", "--reservation-max", "2h"));
     assert_refused("data-dir", ARGUMENTS("--data-dir", ""));
+    assert_refused("webhook-allow", ARGUMENTS("--webhook-allow", "10.0.0.1/8"));
+    assert_refused("webhook-schedule", ARGUMENTS("--webhook-schedule", "1m,soon"));
     assert_refused("log-level", ARGUMENTS("--log-level", "loud"));
     assert_refused("log-level", ARGUMENTS("--log-level", ""));
 }
