@@ -37,6 +37,12 @@ function must<Data>({ data, error, response }: Reply<Data>): NonNullable<Data> {
   return data;
 }
 
+function theFirst<Row>(rows: Row[]): Row {
+  const [first] = rows;
+  if (first === undefined) throw new Error("the list is empty");
+  return first;
+}
+
 const asSent = (bytes: unknown) => bytes; /* a bodySerializer */
 const once = () => ({ "Idempotency-Key": crypto.randomUUID() });
 
@@ -88,6 +94,9 @@ export function callsOf(world: World): Calls {
   let reservation_id = "";
   let upload_id = "";
   let submission_id = "";
+  let endpoint_id = "";
+  let event_id = "";
+  let occurrence_id = "";
   let file: Schemas["FileResponse"];
 
   return {
@@ -125,6 +134,20 @@ export function callsOf(world: World): Calls {
     revokeApiKey: () => buyer.POST("/v1/api_keys/{key_id}/revoke", { params: { path: { key_id } } }),
     getOrganizationSettings: () => buyer.GET("/v1/organization/settings"),
     updateOrganizationSettings: () => buyer.PATCH("/v1/organization/settings", { body: { default_platform_fee_pct: 0.2 } }),
+
+    /* Webhooks: disabled, so that what they are told of waits. */
+    createWebhookEndpoint: async () => {
+      const body: Schemas["CreateWebhookEndpointRequest"] = { url: "https://hooks.example.invalid/", events: ["job.completed"] };
+      const reply = await buyer.POST("/v1/webhook_endpoints", { params: { header: once() }, body });
+      endpoint_id = must(reply).id;
+      return reply;
+    },
+    listWebhookEndpoints: () => buyer.GET("/v1/webhook_endpoints"),
+    getWebhookEndpoint: () => buyer.GET("/v1/webhook_endpoints/{endpoint_id}", { params: { path: { endpoint_id } } }),
+    updateWebhookEndpoint: () =>
+      buyer.PATCH("/v1/webhook_endpoints/{endpoint_id}", { params: { path: { endpoint_id } }, body: { status: "disabled" } }),
+    rotateWebhookSecret: () =>
+      buyer.POST("/v1/webhook_endpoints/{endpoint_id}/rotate_secret", { params: { path: { endpoint_id } } }),
 
     /* A job that is done. */
     createJob: async () => {
@@ -175,9 +198,7 @@ export function callsOf(world: World): Calls {
     getEarnings: () => worker.GET("/worker/v1/earnings"),
     getJobFiles: async () => {
       const reply = await buyer.GET("/v1/jobs/{job_id}/files", { params: { path: { job_id }, query: { min_score: 1 } } });
-      const [first] = must(reply).data;
-      if (first === undefined) throw new Error("the job has no file");
-      file = first;
+      file = theFirst(must(reply).data);
       return reply;
     },
     getJobSubmissions: () => buyer.GET("/v1/jobs/{job_id}/submissions", { params: { path: { job_id } } }),
@@ -191,6 +212,29 @@ export function callsOf(world: World): Calls {
       return anybody.GET("/files/{file_id}", { params: { path: { file_id: file.id }, query }, parseAs: "arrayBuffer" });
     },
     rateJob: () => buyer.POST("/v1/jobs/{job_id}/rate", { params: { path: { job_id } }, body: { rating: 5, comment: "Sharp." } }),
+
+    /* What the endpoint would be told, and what happened. */
+    listWebhookEvents: async () => {
+      const query = { endpoint_id, event_type: "job.completed", status: "pending" } as const;
+      const reply = await buyer.GET("/v1/webhook_events", { params: { query } });
+      event_id = theFirst(must(reply).data).id;
+      return reply;
+    },
+    getWebhookEvent: () => buyer.GET("/v1/webhook_events/{event_id}", { params: { path: { event_id } } }),
+    listWebhookAttempts: () => buyer.GET("/v1/webhook_events/{event_id}/attempts", { params: { path: { event_id } } }),
+    replayWebhookEvent: () => buyer.POST("/v1/webhook_events/{event_id}/replay", { params: { path: { event_id } } }),
+    replayWebhookEvents: () =>
+      buyer.POST("/v1/webhook_endpoints/{endpoint_id}/replay", {
+        params: { path: { endpoint_id } },
+        body: { since: "2026-01-01T00:00:00Z", until: "2200-01-01T00:00:00Z", status: "pending" },
+      }),
+    deleteWebhookEndpoint: () => buyer.DELETE("/v1/webhook_endpoints/{endpoint_id}", { params: { path: { endpoint_id } } }),
+    listOccurrences: async () => {
+      const reply = await buyer.GET("/v1/events", { params: { query: { type: "job.completed" } } });
+      occurrence_id = theFirst(must(reply).data).id;
+      return reply;
+    },
+    getOccurrence: () => buyer.GET("/v1/events/{occurrence_id}", { params: { path: { occurrence_id } } }),
 
     /* A job that is not. */
     flagJob: async () => {
