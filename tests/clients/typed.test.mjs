@@ -2,6 +2,7 @@
  * strictly and calls every operation there is. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { copyFile, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -46,15 +47,15 @@ async function inviteOf(server) {
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "firsthand-typed-"));
   await symlink(MODULES, join(folder, "node_modules"));
-  for (const name of ["drive.ts", "tsconfig.json"]) await copyFile(join(SOURCES, name), join(folder, name));
+  for (const name of ["drive.mts", "tsconfig.json"]) await copyFile(join(SOURCES, name), join(folder, name));
   await node("openapi-typescript/bin/cli.js", join(REPOSITORY, "api/openapi.json"), "--output", "schema.d.ts");
   await node("typescript/bin/tsc", "--project", "tsconfig.json");
-  driver = await import(pathToFileURL(join(folder, "drive.js")));
+  driver = await import(pathToFileURL(join(folder, "drive.mjs")));
 
   market = await openMarket({ signup: "open" });
   const { server, buyer, worker } = market;
   world = {
-    base: server.base, fetch: judgedFetch, until,
+    base: server.base, fetch: judgedFetch, until, uuid: randomUUID,
     liveKey: buyer.token, workerToken: worker.token, invite: await inviteOf(server),
     good: sample("photo.jpg"), blurred: sample("blurred.jpg"),
   };

@@ -82,11 +82,12 @@ export class Prism {
 
 const FRAMING = ["connection", "expect", "te", "trailer", "transfer-encoding", "upgrade"];
 
-/* prism reads a JSON body and writes it anew. */
+/* prism reads a JSON body and writes it anew, or leaves it out when it is null, false or 0. */
 function isRewritten(payload) {
   const bytes = Buffer.from(payload);
   try {
-    return !Buffer.from(JSON.stringify(JSON.parse(bytes))).equals(bytes);
+    const value = JSON.parse(bytes);
+    return !value || !Buffer.from(JSON.stringify(value)).equals(bytes);
   } catch {
     return true;
   }

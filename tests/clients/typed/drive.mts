@@ -15,6 +15,7 @@ export interface World {
   invite: string;
   good: Uint8Array; /* a JPEG that is approved */
   blurred: Uint8Array; /* and one that is not, but may be retried */
+  uuid: () => string;
   until: <T>(what: string, ask: () => Promise<T | false | undefined>) => Promise<T>;
 }
 
@@ -44,8 +45,6 @@ function theFirst<Row>(rows: Row[]): Row {
 }
 
 const asSent = (bytes: unknown) => bytes; /* a bodySerializer */
-const once = () => ({ "Idempotency-Key": crypto.randomUUID() });
-
 function uploadIdOf({ response }: Reply<unknown>): string {
   return response.headers.get("Location")?.split("/").pop() ?? "";
 }
@@ -54,6 +53,7 @@ export function callsOf(world: World): Calls {
   const anybody = connect(world);
   const buyer = connect(world, world.liveKey);
   const worker = connect(world, world.workerToken);
+  const once = () => ({ "Idempotency-Key": world.uuid() });
 
   const newJob = async (overrides: Partial<Schemas["CreateJobRequest"]> = {}) =>
     must(await buyer.POST("/v1/jobs", {
