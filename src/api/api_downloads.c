@@ -1,6 +1,7 @@
 #include "api/api.h"
 #include "api/byte_range.h"
 #include "api/request_header.h"
+#include "domain/file_removal.h"
 #include "domain/render.h"
 
 static void file_headers(struct call *call, struct reply *reply, const struct delivered_file *file,
@@ -68,6 +69,8 @@ static enum err download_file(struct call *call, const struct request *request, 
     struct delivered_file file;
     e = file_get_any(call, &id, &file);
     if (e) return e;
+    if (file_is_removed(call, &file))
+        return FAIL(&call->error, ERR_GONE, "file_expired", "the sandbox keeps files for a week");
     return send_file(call, request, reply, &file);
 }
 

@@ -216,6 +216,16 @@ static struct stmt *retries_hold_a_slot(struct db *db)
             " WHERE coalesce(r.held, 0) <> CASE s.status WHEN 'retry_pending' THEN 1 ELSE 0 END");
 }
 
+/* Live work is people's, test work is simulated workers' of the same organisation. */
+static struct stmt *worlds_are_apart(struct db *db)
+{
+    return db_query(
+        db, "SELECT s.id, 'of the ' || CASE s.environment WHEN 1 THEN 'test' ELSE 'live' END ||"
+            " ' world, by ' || w.id FROM submissions s JOIN workers w ON w.id = s.worker_id"
+            " WHERE CASE s.environment WHEN 1 THEN s.org_id ELSE '' END"
+            " <> coalesce(w.simulated_for, '')");
+}
+
 /* Nothing waits for what nobody will do. */
 static struct stmt *work_has_its_task(struct db *db)
 {
@@ -329,6 +339,7 @@ static const struct check checks[] = {
     { "worker_balances_match_payouts", worker_balances_match_payouts },
     { "payouts_match_transfers", payouts_match_transfers },
     { "retries_hold_a_slot", retries_hold_a_slot },
+    { "worlds_are_apart", worlds_are_apart },
     { "work_has_its_task", work_has_its_task },
     { "lots_match_balances", lots_match_balances },
     { "job_parts_match_escrow", job_parts_match_escrow },
@@ -370,7 +381,8 @@ enum err audit_files(struct call *call, struct audit_report *report, bool with_h
                      void *context)
 {
     /* tenant: the operator's audit reads every organisation */
-    struct stmt *q = db_query(call->db, "SELECT id, blob, size_bytes, sha256 FROM files");
+    struct stmt *q = db_query(call->db, "SELECT id, blob, size_bytes, sha256 FROM files"
+                                        " WHERE removed_ms IS NULL");
     while (stmt_step(q)) {
         struct arena_mark mark = arena_mark(call->arena);
         struct str        sha256 = with_hashes ? column_text(q, 3, call->arena) : STR_NONE;

@@ -9,7 +9,8 @@ enum { MANIFEST_LINE_BYTES_MAX = 2048 };
 
 #define FILE_COLUMNS                                                                               \
     "id, submission_id, job_id, org_id, environment, media_type, size_bytes, sha256, width,"       \
-    " height, duration_ms, captured_ms, filename, stars, blob, created_ms, delivered_ms"
+    " height, duration_ms, captured_ms, filename, stars, blob, created_ms, delivered_ms,"          \
+    " removed_ms"
 
 static void file_read(struct stmt *q, struct arena *arena, struct delivered_file *file)
 {
@@ -31,6 +32,7 @@ static void file_read(struct stmt *q, struct arena *arena, struct delivered_file
         .blob = column_text(q, 14, arena),
         .created_ms = column_int(q, 15),
         .delivered_ms = column_int(q, 16),
+        .removed_ms = column_int(q, 17),
     };
 }
 
@@ -39,7 +41,7 @@ enum err file_create(struct call *call, const struct submission *submission, str
     struct id    id = id_new(ID_FILE, call->now_ms);
     struct stmt *q = db_query(call->db, "INSERT INTO files (" FILE_COLUMNS ") VALUES"
                                         " ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,"
-                                        "NULL)");
+                                        "NULL,NULL)");
     bind_id(q, 1, &id);
     bind_id(q, 2, &submission->id);
     bind_id(q, 3, &submission->job_id);

@@ -20,8 +20,9 @@ struct delivered_file {
     int64_t          width, height, duration_ms, captured_ms; /* 0 = none */
     struct str       filename;                                /* may be absent */
     int64_t          stars;
-    struct str       blob; /* name in the blob store */
+    struct str       blob; /* name in the blob store; empty once the bytes are gone */
     int64_t          created_ms, delivered_ms;
+    int64_t          removed_ms; /* its bytes are gone since, or go; 0 = kept */
 };
 
 /* Make the file of a submission that is being approved. *ret_id = its id. */

@@ -3,6 +3,7 @@
 #include "base/num.h"
 #include "domain/credits.h"
 #include "domain/organisation.h"
+#include "domain/sandbox.h"
 
 #include <assert.h>
 
@@ -315,7 +316,9 @@ enum err job_create(struct call *call, struct job *job)
     job->escrow_cents = total_cents;
     e = job_insert(call, job);
     if (e) return e;
-    return credits_hold(call, job);
+    e = credits_hold(call, job);
+    if (e) return e;
+    return sandbox_begin(call, job);
 }
 
 enum err job_list(struct call *call, const struct job_filter *filter, int count,

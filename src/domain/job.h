@@ -51,7 +51,7 @@ struct job {
 };
 
 /* Create from the asked part of *job (id, org, environment, fee, payout, times and the second part
- * are filled in here), put its total into escrow.
+ * are filled in here), put its total into escrow; a test job's simulated workers are told.
  * Refuses: ERR_UNPROCESSABLE "body_invalid" (total too large for an integer; a maximum below a
  * minimum; a deadline that has passed), ERR_UNPAID "insufficient_credits". */
 MUST_USE enum err job_create(struct call *call, struct job *job);

@@ -217,14 +217,15 @@ static int64_t lease_end(const struct call *call, int64_t deadline_ms, int64_t a
 }
 
 /* A slot is known to be free: take it. Changes *job, which the caller saves. */
-static enum err take_slot(struct call *call, struct job *job, const struct id *submission_id,
-                          int64_t attempt, struct reservation *ret_reservation)
+static enum err take_slot(struct call *call, struct job *job, const struct id *worker_id,
+                          const struct id *submission_id, int64_t attempt,
+                          struct reservation *ret_reservation)
 {
     CHECK(job_slots_free(job) > 0);
     struct reservation row = {
         .id = id_new(ID_RESERVATION, call->now_ms),
         .job_id = job->id,
-        .worker_id = call->actor.worker_id,
+        .worker_id = *worker_id,
         .submission_id = *submission_id,
         .attempt = attempt,
         .state = RESERVATION_HELD,
@@ -260,10 +261,22 @@ enum err reservation_accept(struct call *call, struct str job_id_text,
     e = check_may_take(call, &job);
     if (e) return e;
     struct id submission_id = id_new(ID_SUBMISSION, call->now_ms);
-    e = take_slot(call, &job, &submission_id, 1, ret_reservation);
+    e = take_slot(call, &job, &call->actor.worker_id, &submission_id, 1, ret_reservation);
     if (e) return e;
     *ret_is_new = true;
     return job_save(call, &job);
+}
+
+enum err reservation_take(struct call *call, struct job *job, const struct id *worker_id,
+                          const struct id *submission_id, struct reservation *ret_reservation)
+{
+    enum err e = slot_check_open(call, job);
+    if (e) return e;
+    e = slot_check_free(call, job);
+    if (e) return e;
+    e = take_slot(call, job, worker_id, submission_id, 1, ret_reservation);
+    if (e) return e;
+    return job_save(call, job);
 }
 
 enum err reservation_for_retry(struct call *call, struct job *job, const struct id *submission_id,
@@ -277,7 +290,7 @@ enum err reservation_for_retry(struct call *call, struct job *job, const struct 
     if (e) return e;
     e = slot_check_free(call, job);
     if (e) return e;
-    return take_slot(call, job, submission_id, 2, ret_reservation);
+    return take_slot(call, job, &call->actor.worker_id, submission_id, 2, ret_reservation);
 }
 
 /* --- afterwards --- */

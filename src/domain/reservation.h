@@ -36,6 +36,12 @@ MUST_USE enum err reservation_accept(struct call *call, struct str job_id_text,
                                      const struct whereabouts *where,
                                      struct reservation *ret_reservation, bool *ret_is_new);
 
+/* Take a slot for a simulated worker, whom nothing caps; the upload will become submission_id.
+ * Changes *job and saves it. ERR_CONFLICT "job_closed" | "job_full". */
+MUST_USE enum err reservation_take(struct call *call, struct job *job, const struct id *worker_id,
+                                   const struct id    *submission_id,
+                                   struct reservation *ret_reservation);
+
 /* May the worker accept? ERR_OK, or the ERR_CONFLICT reservation_accept would give now, reading
  * only; where he is is not asked. */
 MUST_USE enum err reservation_may_accept(struct call *call, const struct job *job);

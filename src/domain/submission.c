@@ -234,7 +234,7 @@ enum err submission_judge(struct call *call, const struct task *task, const stru
     if (verdict->is_unexamined) row.gate = STR("could_not_examine");
     e = passes ? approve(call, &job, &row) : reject(call, &job, &row);
     if (e) return e;
-    if (!verdict->is_unexamined) {
+    if (!verdict->is_unexamined && !verdict->is_simulated) {
         e = note_examined(call);
         if (e) return e;
     }

@@ -63,6 +63,7 @@ struct verdict {
     struct str   sha256; /* of the examined bytes */
     struct score score;
     bool         is_unexamined; /* examining kept failing: rejected whatever the job's minimum */
+    bool         is_simulated;  /* the sandbox's: tells nothing of how examining goes */
     const struct media_result *result; /* NULL when is_unexamined */
     struct str                 record; /* JSON that explains the score */
 };

@@ -10,6 +10,7 @@ static const int64_t BACK_OFF_MS_MAX = 10 * 60 * 1000;
 static const char *const kind_names[] = {
     [TASK_SCORE] = "score",
     [TASK_DELIVER] = "deliver",
+    [TASK_SANDBOX] = "sandbox",
 };
 static_assert(COUNT_OF(kind_names) == TASK_KIND__COUNT, "every kind has a name");
 
@@ -21,29 +22,30 @@ const char *task_kind_name(enum task_kind kind)
 
 enum err task_add(struct call *call, enum task_kind kind, const struct id *subject_id)
 {
+    return task_add_at(call, kind, subject_id, call->now_ms);
+}
+
+enum err task_add_at(struct call *call, enum task_kind kind, const struct id *subject_id,
+                     int64_t run_ms)
+{
     struct id    id = id_new(ID_TASK, call->now_ms);
     struct stmt *q = db_query(call->db, "INSERT INTO tasks (id, kind, subject_id, run_ms,"
                                         " claims_count, failures_count, created_ms)"
-                                        " VALUES ($1, $2, $3, $4, 0, 0, $4)"
+                                        " VALUES ($1, $2, $3, $4, 0, 0, $5)"
                                         " ON CONFLICT (kind, subject_id) DO NOTHING");
     bind_id(q, 1, &id);
     bind_text(q, 2, str_of(task_kind_name(kind)));
     bind_id(q, 3, subject_id);
-    bind_int(q, 4, call->now_ms);
+    bind_int(q, 4, run_ms);
+    bind_int(q, 5, call->now_ms);
     call->wakes_tasks = true;
     return stmt_run(q, &call->error, NULL);
 }
 
-enum err task_claim(struct call *call, enum task_kind kind, int64_t lease_ms, struct task *ret_task)
+/* The row of a statement that has just been bound, or ERR_NOT_FOUND. */
+static enum err read_one(struct call *call, struct stmt *q, enum task_kind kind,
+                         struct task *ret_task)
 {
-    struct stmt *q = db_query(
-        call->db, "UPDATE tasks SET run_ms = $3, claims_count = claims_count + 1 WHERE id ="
-                  " (SELECT id FROM tasks WHERE kind = $1 AND run_ms <= $2 ORDER BY run_ms LIMIT 1)"
-                  " RETURNING id, subject_id, run_ms, claims_count, failures_count,"
-                  " first_failed_ms");
-    bind_text(q, 1, str_of(task_kind_name(kind)));
-    bind_int(q, 2, call->now_ms);
-    bind_int(q, 3, call->now_ms + lease_ms);
     bool is_there = stmt_step(q);
     if (is_there)
         *ret_task = (struct task){
@@ -59,6 +61,30 @@ enum err task_claim(struct call *call, enum task_kind kind, int64_t lease_ms, st
     if (e) return e;
     if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "task", "nothing is due");
     return ERR_OK;
+}
+
+enum err task_get(struct call *call, enum task_kind kind, const struct id *subject_id,
+                  struct task *ret_task)
+{
+    struct stmt *q =
+        db_query(call->db, "SELECT id, subject_id, run_ms, claims_count, failures_count,"
+                           " first_failed_ms FROM tasks WHERE kind = $1 AND subject_id = $2");
+    bind_text(q, 1, str_of(task_kind_name(kind)));
+    bind_id(q, 2, subject_id);
+    return read_one(call, q, kind, ret_task);
+}
+
+enum err task_claim(struct call *call, enum task_kind kind, int64_t lease_ms, struct task *ret_task)
+{
+    struct stmt *q = db_query(
+        call->db, "UPDATE tasks SET run_ms = $3, claims_count = claims_count + 1 WHERE id ="
+                  " (SELECT id FROM tasks WHERE kind = $1 AND run_ms <= $2 ORDER BY run_ms LIMIT 1)"
+                  " RETURNING id, subject_id, run_ms, claims_count, failures_count,"
+                  " first_failed_ms");
+    bind_text(q, 1, str_of(task_kind_name(kind)));
+    bind_int(q, 2, call->now_ms);
+    bind_int(q, 3, call->now_ms + lease_ms);
+    return read_one(call, q, kind, ret_task);
 }
 
 static enum err lost_unless_changed(struct call *call, enum err e, int64_t changes)

@@ -9,6 +9,7 @@
 enum task_kind {
     TASK_SCORE,   /* subject: submission */
     TASK_DELIVER, /* subject: file */
+    TASK_SANDBOX, /* subject: job of the test environment */
     TASK_KIND__COUNT
 };
 
@@ -24,6 +25,14 @@ struct task {
 
 /* Due at once; one task per kind and subject: adding it again while it waits is a no-op. */
 MUST_USE enum err task_add(struct call *call, enum task_kind kind, const struct id *subject_id);
+/* The same, due at run_ms. */
+MUST_USE enum err task_add_at(struct call *call, enum task_kind kind, const struct id *subject_id,
+                              int64_t run_ms);
+
+/* The task of a subject as it stands, for who does its work in the transaction that added it.
+ * ERR_NOT_FOUND "task". */
+MUST_USE enum err task_get(struct call *call, enum task_kind kind, const struct id *subject_id,
+                           struct task *ret_task);
 
 /* Claim the oldest due task of a kind for lease_ms. ERR_NOT_FOUND "task": none is due. */
 MUST_USE enum err task_claim(struct call *call, enum task_kind kind, int64_t lease_ms,

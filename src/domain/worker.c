@@ -34,6 +34,44 @@ enum err worker_create(struct call *call, struct str name, struct str email,
     return ERR_OK;
 }
 
+/* In the place of an address; nobody can have it, for it has no '@'. */
+static struct str simulated_address(struct call *call, const struct id *org_id, int64_t number)
+{
+    return str_format(call->arena, "simulated:%s:%lld", org_id->text, (long long)number);
+}
+
+static enum err simulated_create(struct call *call, const struct id *org_id, struct str address,
+                                 struct id *ret_id)
+{
+    struct id    id = id_new(ID_WORKER, call->now_ms);
+    struct stmt *q = db_query(call->db, "INSERT INTO workers (id, name, email, balance_cents,"
+                                        " simulated_for, created_ms)"
+                                        " VALUES ($1, 'Simulated worker', $2, 0, $3, $4)");
+    bind_id(q, 1, &id);
+    bind_text(q, 2, address);
+    bind_id(q, 3, org_id);
+    bind_int(q, 4, call->now_ms);
+    enum err e = stmt_run(q, &call->error, NULL);
+    if (e) return e;
+    *ret_id = id;
+    return ERR_OK;
+}
+
+enum err worker_simulated(struct call *call, const struct id *org_id, int64_t number,
+                          struct id *ret_id)
+{
+    struct str   address = simulated_address(call, org_id, number);
+    struct stmt *q = db_query(call->db, "SELECT id FROM workers WHERE email = $1");
+    bind_text(q, 1, address);
+    bool      is_there = stmt_step(q);
+    struct id id = is_there ? column_id(q, 0) : (struct id){ 0 };
+    enum err  e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (!is_there) return simulated_create(call, org_id, address, ret_id);
+    *ret_id = id;
+    return ERR_OK;
+}
+
 /* --- sessions --- */
 
 enum err worker_session_create(struct call *call, const struct id *worker_id, int64_t lifetime_ms,

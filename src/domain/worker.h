@@ -21,6 +21,11 @@ struct worker_session {
 MUST_USE enum err worker_create(struct call *call, struct str name, struct str email,
                                 struct str password_hash, struct id *ret_id);
 
+/* One of the simulated workers, numbered from 0, who fill an organisation's test jobs; made when it
+ * is first asked for. Nobody can sign in as him. */
+MUST_USE enum err worker_simulated(struct call *call, const struct id *org_id, int64_t number,
+                                   struct id *ret_id);
+
 /* A session of lifetime_ms from its last use; 0 = does not expire. */
 MUST_USE enum err worker_session_create(struct call *call, const struct id *worker_id,
                                         int64_t lifetime_ms, struct worker_session *ret_session);

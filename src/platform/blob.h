@@ -65,6 +65,9 @@ struct blob_delivery {
 MUST_USE enum err blob_deliver(const struct blob_store *store, const struct blob_delivery *delivery,
                                struct arena *arena, struct error *error);
 
+/* Remove a delivered file; its manifest line stays. Absent is fine. */
+void blob_undeliver(const struct blob_store *store, struct str folder, struct str file_name);
+
 /* The folder's path under the data directory, for people. Owned by the arena. */
 struct str blob_delivered_path(const struct blob_store *store, struct str folder,
                                struct arena *arena);

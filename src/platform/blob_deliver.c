@@ -175,6 +175,17 @@ enum err blob_deliver(const struct blob_store *store, const struct blob_delivery
     return append_line(&d);
 }
 
+void blob_undeliver(const struct blob_store *store, struct str folder, struct str file_name)
+{
+    char       organisation[BLOB_NAME_BYTES_MAX], job[BLOB_NAME_BYTES_MAX];
+    char       name[BLOB_NAME_BYTES_MAX], path[3 * BLOB_NAME_BYTES_MAX];
+    struct str head;
+    CHECK(str_cut(&folder, '/', &head) && blob_name_copy(head, organisation));
+    CHECK(blob_name_copy(folder, job) && blob_name_copy(file_name, name));
+    snprintf(path, sizeof(path), "%s/%s/%s", organisation, job, name);
+    unlinkat(store->delivered_fd, path, 0);
+}
+
 struct str blob_delivered_path(const struct blob_store *store, struct str folder,
                                struct arena *arena)
 {

@@ -62,6 +62,8 @@ static const struct setting settings[] = {
       "CPU budget for examining one file" },
     { "score-workers", SETTING_COUNT, AT(score_workers), 1, 64, "2", false,
       "files examined at the same time" },
+    { "sandbox-delay", SETTING_DURATION, AT(sandbox_delay_ms), 0, HOURS(24), "15s", false,
+      "after posting a test job, until simulated workers fill it" },
     { "webhook-allow", SETTING_TEXT, AT(webhook_allow), 0, 0, "", false,
       "address ranges that webhooks may reach although private, and over http" },
     { "webhook-schedule", SETTING_TEXT, AT(webhook_schedule_text), 0, 0,

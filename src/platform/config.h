@@ -34,6 +34,7 @@ struct config {
     int64_t               worker_submissions_per_day;
     int64_t               media_cpu_seconds;
     int64_t               score_workers;
+    int64_t               sandbox_delay_ms;
     struct str            webhook_allow; /* see http_guard_open */
     struct str            webhook_schedule_text;
     struct retry_schedule webhook_schedule; /* from it */

@@ -1,4 +1,4 @@
-/* Files compiled into the binary (tools/embed): the contract and the migrations. */
+/* Files compiled into the binary (tools/embed): the contract, migrations, pages, templates. */
 #ifndef FIRSTHAND_PLATFORM_EMBEDDED_H
 #define FIRSTHAND_PLATFORM_EMBEDDED_H
 

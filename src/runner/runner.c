@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { RUNNER_THREADS_MAX = 64 + 2, RUNNER_ARENA_BYTES_MAX = 4 << 20 };
+enum { RUNNER_THREADS_MAX = 64 + 3, RUNNER_ARENA_BYTES_MAX = 4 << 20 };
 static const int64_t IDLE_MS_MAX = 60 * 1000;
 static const int64_t LOOK_AGAIN_MS = 20; /* a task may come due with nobody telling */
 
@@ -20,6 +20,7 @@ static const struct {
 } kinds[TASK_KIND__COUNT] = {
     [TASK_SCORE] = { score_task, "score_postponed" },
     [TASK_DELIVER] = { deliver_task, "delivery_postponed" },
+    [TASK_SANDBOX] = { sandbox_task, "sandbox_postponed" },
 };
 
 struct runner_thread {
@@ -106,7 +107,7 @@ static bool run_one(const struct runner_services *services, enum task_kind kind,
     struct call  call;
     struct claim claim = {
         .kind = kind,
-        .lease_ms = kind == TASK_SCORE ? score_lease_ms(services->config) : DELIVER_LEASE_MS,
+        .lease_ms = kind == TASK_SCORE ? score_lease_ms(services->config) : TASK_LEASE_MS,
     };
     arena_init(&arena, RUNNER_ARENA_BYTES_MAX);
     runner_call_init(services, &arena, &call);
@@ -243,6 +244,7 @@ struct runners *runners_start(const struct runner_services *services)
     for (int64_t i = 0; i < services->config->score_workers; i++)
         start_thread(runners, TASK_SCORE);
     start_thread(runners, TASK_DELIVER);
+    start_thread(runners, TASK_SANDBOX);
     CHECK(pthread_create(&runners->sweeper, NULL, sweep, runners) == 0);
     return runners;
 }

@@ -12,7 +12,7 @@
 #include "platform/writer.h"
 
 static const int64_t SCORE_LEASE_MS_MARGIN = 60 * 1000; /* beyond the child's wall limit */
-static const int64_t DELIVER_LEASE_MS = 10 * 60 * 1000;
+static const int64_t TASK_LEASE_MS = 10 * 60 * 1000;    /* of the other kinds */
 static const int64_t SWEEP_EVERY_MS = 5 * 1000;
 
 /* What every runner needs; made by app.c, immutable while they run. */

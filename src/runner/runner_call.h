@@ -23,14 +23,17 @@ void runner_call_init(const struct runner_services *services, struct arena *aren
  * call->error. */
 typedef enum err task_fn(const struct runner_services *services, const struct task *task,
                          struct call *call);
-task_fn          score_task, deliver_task;
+task_fn          score_task, deliver_task, sandbox_task;
 
 /* How long a claim on a scoring task lasts: longer than any examination. */
 int64_t score_lease_ms(const struct config *config);
 
 /* Write down what time has done: lapsed reservations, passed deadlines, expired credit, old
- * idempotency keys, old events, last uses, expired uploads. true when that made work for other
- * threads. */
+ * idempotency keys, old events and sandbox files, last uses, expired uploads. true when that made
+ * work for other threads. */
 bool sweep_run(const struct runner_services *services);
+
+/* Take bytes that nobody gets any more off the disk. */
+void unlink_removed_files(const struct runner_services *services);
 
 #endif

@@ -2,6 +2,7 @@
 #include "domain/api_key.h"
 #include "domain/credits.h"
 #include "domain/event_retention.h"
+#include "domain/file_removal.h"
 #include "domain/idempotency.h"
 #include "domain/job.h"
 #include "domain/reservation.h"
@@ -34,6 +35,11 @@ static enum err sweep_idempotency(struct call *call, int *ret_done)
     enum err e = idempotency_sweep(call, SWEEP_ROWS_MAX, &count);
     *ret_done = (int)count;
     return e;
+}
+
+static enum err sweep_old_files(struct call *call, int *ret_done)
+{
+    return file_remove_old(call, SWEEP_ROWS_MAX, ret_done);
 }
 
 static enum err sweep_events(struct call *call, int *ret_done)
@@ -123,10 +129,11 @@ static void sweep_uses(const struct runner_services *services)
 bool sweep_run(const struct runner_services *services)
 {
     static sweep_fn *const sweeps[] = { sweep_reservations, sweep_deadlines, sweep_credits,
-                                        sweep_idempotency, sweep_events };
+                                        sweep_idempotency,  sweep_events,    sweep_old_files };
     bool                   has_more = false;
     for (size_t i = 0; i < COUNT_OF(sweeps); i++)
         has_more |= sweep_all(services, sweeps[i]);
+    unlink_removed_files(services);
     sweep_uses(services);
     services->sweep_uploads(services->uploads_context);
     return has_more;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "marketplace.h"
+#include "sandbox_market.h"
 
 /* A sound store with something of everything: jobs open, in progress, completed and cancelled;
  * submissions pending, approved, rejected and waiting for their retry; reservations held, lapsed,
@@ -61,6 +61,17 @@ static int busy_setup(void **state)
 }
 
 #define audit_test(name) cmocka_unit_test_setup_teardown(name, busy_setup, market_teardown)
+
+/* The same, and a test job that simulated workers fill. */
+static int busy_with_sandbox_setup(void **state)
+{
+    busy_setup(state);
+    struct market *market = *state;
+    market_start_at(market, 400); /* whose test credit has not expired */
+    struct job job = sandbox_market_job(market, "mixed", 2);
+    sandbox_market_finish(market, &job.id);
+    return 0;
+}
 
 /* With the store changed behind the server's back the check must speak up; then all is undone. */
 static void assert_found(struct market *market, const char *check, const char *damage)
@@ -448,6 +459,19 @@ static void audit_leaves_what_is_older_than_events_alone(void **state)
     market_is_sound(market);
 }
 
+static void work_of_the_other_world_is_found(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "worlds_are_apart";
+    market_is_sound(market);
+    assert_found(market, check, "UPDATE submissions SET environment = 1 WHERE environment = 0");
+    assert_found(market, check, "UPDATE submissions SET environment = 0 WHERE environment = 1");
+    assert_found(market, check, "UPDATE workers SET simulated_for = NULL");
+    assert_found(market, check,
+                 "UPDATE workers SET simulated_for = 'org_other'"
+                 " WHERE simulated_for IS NOT NULL");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +507,8 @@ int main(void)
         audit_test(audit_finds_events_of_nothing),
         audit_test(audit_finds_events_that_wait_for_no_delivery),
         audit_test(audit_leaves_what_is_older_than_events_alone),
+        cmocka_unit_test_setup_teardown(work_of_the_other_world_is_found, busy_with_sandbox_setup,
+                                        market_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

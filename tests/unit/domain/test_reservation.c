@@ -173,6 +173,27 @@ static void accept_at_the_instant_the_own_one_lapses_gives_a_new_one(void **stat
     assert_counters(market, &job.id, 0, 0, 1);
 }
 
+static void simulated_worker_takes_free_slots_of_open_jobs_only(void **state)
+{
+    struct market     *market = *state;
+    struct id          worker_id = market_worker(market);
+    struct id          submission_id = id_new(ID_SUBMISSION, market->now_ms);
+    struct job         job = market_job(market, 1, 50);
+    struct reservation held;
+    market->config.worker_reservations_max = 0; /* caps are for people */
+    market_as_runner(market);
+    DONE(market, reservation_take(&market->call, &job, &worker_id, &submission_id, &held));
+    assert_true(id_eq(&held.submission_id, &submission_id));
+    assert_int_equal(market_job_now(market, &job.id).slots_reserved, 1);
+    REFUSED_UNWRITTEN(market,
+                      reservation_take(&market->call, &job, &worker_id, &submission_id, &held),
+                      ERR_CONFLICT, "job_full");
+    job = market_cancel(market, &job.id);
+    REFUSED_UNWRITTEN(market,
+                      reservation_take(&market->call, &job, &worker_id, &submission_id, &held),
+                      ERR_CONFLICT, "job_closed");
+}
+
 static void accept_refuses_a_full_job(void **state)
 {
     struct market *market = *state;
@@ -675,6 +696,7 @@ int main(void)
         market_test(unused_reservation_is_given_again_without_asking_where),
         market_test(lease_ends_with_the_job_at_the_latest),
         market_test(accept_at_the_instant_the_own_one_lapses_gives_a_new_one),
+        market_test(simulated_worker_takes_free_slots_of_open_jobs_only),
         market_test(accept_refuses_a_full_job),
         market_test(pending_files_take_their_slot),
         market_test(lapsed_reservation_frees_its_slot_at_that_instant),

@@ -56,6 +56,32 @@ static void task_is_due_at_once_and_wakes_the_runners(void **state)
     assert_int_equal(task.run_ms, market->now_ms + LEASE_MS);
 }
 
+static void task_of_a_later_time_is_due_then(void **state)
+{
+    struct market *market = *state;
+    struct id      subject_id = id_new(ID_SUBMISSION, market->now_ms);
+    DONE(market, task_add_at(&market->call, TASK_SCORE, &subject_id, market->now_ms + 5));
+    assert_true(market->call.wakes_tasks); /* who waits must know */
+    market->now_ms += 4;
+    assert_nothing_due(market);
+    market->now_ms++;
+    struct task task = claim(market);
+    assert_true(id_eq(&task.subject_id, &subject_id));
+}
+
+static void task_that_was_got_is_finished_by_whoever_got_it(void **state)
+{
+    struct market *market = *state;
+    struct id      subject_id = add(market, TASK_SCORE);
+    struct task    task;
+    REFUSED_UNWRITTEN(market, task_get(&market->call, TASK_DELIVER, &subject_id, &task),
+                      ERR_NOT_FOUND, "task");
+    DONE(market, task_get(&market->call, TASK_SCORE, &subject_id, &task));
+    assert_int_equal(task.claims_count, 0);
+    DONE(market, task_finish(&market->call, &task));
+    assert_nothing_due(market);
+}
+
 static void task_added_again_while_it_waits_stays_one(void **state)
 {
     struct market *market = *state;
@@ -194,6 +220,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         task_test(task_is_due_at_once_and_wakes_the_runners),
+        task_test(task_of_a_later_time_is_due_then),
+        task_test(task_that_was_got_is_finished_by_whoever_got_it),
         task_test(task_added_again_while_it_waits_stays_one),
         task_test(claimed_task_is_nobody_elses_until_its_lease_ends),
         task_test(claim_takes_the_oldest_due_of_its_kind),

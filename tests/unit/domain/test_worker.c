@@ -9,6 +9,8 @@
 
 #include <pthread.h>
 
+#include "domain/organisation.h"
+
 #include "store_call.h"
 
 static const int64_t DAY_MS = (int64_t)24 * 3600 * 1000;
@@ -93,6 +95,27 @@ static void account_without_a_password_has_no_hash(void **state)
     worker(at, "jo@b.c");
     assert_done(&at->call, worker_find_login(&at->call, STR("jo@b.c"), &found, &hash));
     assert_int_equal(hash.len, 0);
+}
+
+static void simulated_worker_is_one_a_number_and_nobody_who_signs_in(void **state)
+{
+    struct store_call *at = *state;
+    struct id          org_id, first, again, second, found;
+    struct str         hash;
+    assert_done(&at->call, organisation_create(&at->call, STR("B"), STR("b@b.c"), 0, &org_id));
+    assert_done(&at->call, worker_simulated(&at->call, &org_id, 0, &first));
+    assert_done(&at->call, worker_simulated(&at->call, &org_id, 0, &again));
+    assert_done(&at->call, worker_simulated(&at->call, &org_id, 1, &second));
+    assert_true(id_eq(&first, &again));
+    assert_false(id_eq(&first, &second));
+    struct str address = str_format(&at->arena, "simulated:%s:0", org_id.text);
+    assert_int_equal(scratch_int(at->db, "SELECT count(*) FROM workers WHERE email LIKE"
+                                         " 'simulated:%:0' AND password_hash IS NULL"),
+                     1);
+    assert_refused(&at->call, worker_find_login(&at->call, address, &found, &hash),
+                   ERR_UNAUTHENTICATED, "bad_credentials");
+    assert_refused(&at->call, worker_create(&at->call, STR("Jo"), address, STR_NONE, &found),
+                   ERR_INVALID, "bad_email");
 }
 
 static void unknown_logins_are_all_refused_alike(void **state)
@@ -388,6 +411,7 @@ int main(void)
         store_call_test(bad_accounts_are_refused),
         store_call_test(login_is_found_however_the_address_is_written),
         store_call_test(account_without_a_password_has_no_hash),
+        store_call_test(simulated_worker_is_one_a_number_and_nobody_who_signs_in),
         store_call_test(unknown_logins_are_all_refused_alike),
         store_call_test(token_says_who_asks),
         store_call_test(other_tokens_are_refused),

@@ -245,6 +245,22 @@ static void what_was_delivered_is_left_alone(void **state)
     assert_true(str_eq(text_of(scene, FOLDER "manifest.jsonl"), STR("{\"id\":\"file_1\"}\n")));
 }
 
+static void an_undelivered_file_leaves_its_line_and_its_neighbours(void **state)
+{
+    struct scene *scene = *state;
+    make_blob(scene, "sub_1.1", STR("one"));
+    make_blob(scene, "sub_2.1", STR("two"));
+    assert_int_equal(deliver(scene, "sub_1.1", "file_1"), ERR_OK);
+    assert_int_equal(deliver(scene, "sub_2.1", "file_2"), ERR_OK);
+    blob_undeliver(scene->store, STR("org_1/job_1"), STR("file_1.png"));
+    blob_undeliver(scene->store, STR("org_1/job_1"), STR("file_1.png")); /* absent is fine */
+    blob_undeliver(scene->store, STR("org_1/job_2"), STR("file_2.png"));
+    assert_int_not_equal(access(path_of(scene, FOLDER "file_1.png"), F_OK), 0);
+    assert_true(str_eq(text_of(scene, FOLDER "file_2.png"), STR("two")));
+    assert_true(str_eq(text_of(scene, FOLDER "manifest.jsonl"),
+                       STR("{\"id\":\"file_1\"}\n{\"id\":\"file_2\"}\n")));
+}
+
 static void a_torn_last_line_is_cut(void **state)
 {
     struct scene *scene = *state;
@@ -388,6 +404,7 @@ int main(void)
         blob_test(the_hash_is_of_the_bytes_on_disk),
         blob_test(a_delivery_is_a_copy_and_a_line),
         blob_test(what_was_delivered_is_left_alone),
+        blob_test(an_undelivered_file_leaves_its_line_and_its_neighbours),
         blob_test(a_torn_last_line_is_cut),
         blob_test(a_long_manifest_is_read_to_its_end),
         blob_test(a_first_delivery_to_a_long_manifest_cuts_its_torn_end_and_appends),

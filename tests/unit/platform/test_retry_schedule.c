@@ -52,8 +52,8 @@ static void malformed_schedules_are_refused(void **state)
         "1m;5m",
         "Strict",
         "1m strict",
-        "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,"
-        "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"
+        ("1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,"
+         "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"),
     };
     struct retry_schedule schedule;
     for (size_t i = 0; i < COUNT_OF(bad); i++)
