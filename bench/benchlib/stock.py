@@ -17,6 +17,12 @@ def organisations(data_dir, count):
     return made
 
 
+def keys(data_dir, organisation, count):
+    """More keys of an organisation."""
+    return [peers.command(data_dir, "admin", "create-key", "--org", organisation, "--environment",
+                          "live")["secret"] for _ in range(count)]
+
+
 def worker(data_dir):
     return peers.command(data_dir, "admin", "create-worker", "--name", "Bench", "--email",
                          "worker@example.com")["token"]

@@ -6,6 +6,7 @@
 #include "base/json_out.h"
 #include "base/world.h"
 #include "contract/contract.h"
+#include "domain/after_commit.h"
 #include "domain/call.h"
 #include "domain/idempotency.h"
 #include "domain/meter.h"
@@ -19,6 +20,7 @@
 enum { REPLY_BYTES_MAX = 4 << 20, REPLY_HEADERS_MAX = 16 };
 
 struct upload_table;
+struct long_poll;
 struct binding;
 
 /* Process-wide services, made by app.c, immutable once serving. */
@@ -35,8 +37,8 @@ struct api {
     const struct blob_store *blobs;
     struct meter            *meter;
     struct upload_table     *uploads;
-    /* A commit added tasks: tell the runners. Thread-safe. */
-    void (*tasks_added)(void *context);
+    struct long_poll        *long_poll;
+    struct after_commit      after_commit;
     /* Run what is due now (sweeps and tasks), once, waiting at most wait_ms. */
     void (*run_due)(void *context, int64_t wait_ms);
     void *runner_context;
@@ -69,7 +71,10 @@ struct reply {
     int             headers_count;
     struct reply_header headers[REPLY_HEADERS_MAX];
     int                 file_fd; /* -1 = none; the reply's once set */
-    int64_t             file_offset, file_length;
+    /* A client may ask to wait until the job ends; none = it has. */
+    bool      may_wait;
+    struct id waits_for;
+    int64_t   file_offset, file_length;
 };
 
 /* One authenticated, validated request inside a transaction of the operation's access kind.
@@ -92,7 +97,8 @@ struct exchange {
     struct idempotency    idempotency;
     bool                  has_idempotency_key;
     bool                  is_replay;
-    struct arena_mark     mark; /* where a run of the handler begins */
+    bool                  is_long_poll; /* answered after it has waited */
+    struct arena_mark     mark;         /* where a run of the handler begins */
     struct write_job      write_job;
     struct io_job         io_job;
     void                 *stream; /* of stream_ops */
@@ -130,7 +136,7 @@ struct binding {
 extern const struct binding jobs_bindings[], sign_up_bindings[], keys_bindings[],
     billing_bindings[], organisation_bindings[], webhooks_bindings[], events_bindings[],
     worker_bindings[], worker_jobs_bindings[], submissions_bindings[], uploads_bindings[],
-    downloads_bindings[], server_bindings[];
+    downloads_bindings[], server_bindings[], metrics_bindings[];
 
 /* --- for handlers --- */
 

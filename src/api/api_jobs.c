@@ -98,6 +98,8 @@ static enum err get_job(struct call *call, const struct request *request, struct
     struct job job;
     enum err   e = job_get(call, request_path(request, "job_id"), &job);
     if (e) return e;
+    reply->may_wait = true;
+    if (job_is_live(&job)) reply->waits_for = job.id;
     render_job(&reply->out, NULL, &job);
     return ERR_OK;
 }

@@ -1,4 +1,5 @@
 #include "api/api.h"
+#include "api/long_poll.h"
 #include "base/time_text.h"
 #include "domain/clock.h"
 
@@ -18,7 +19,8 @@ static enum err healthz(struct call *call, const struct request *request, struct
     return ERR_OK;
 }
 
-/* The read transaction stands; a row proves the store answers. Migrations ran before serving. */
+/* The read transaction stands; a row proves that the store answers and is ours. Migrations ran
+ * before serving. */
 static enum err readyz(struct call *call, const struct request *request, struct reply *reply)
 {
     (void)request;
@@ -26,7 +28,8 @@ static enum err readyz(struct call *call, const struct request *request, struct 
     int64_t      count = stmt_step(q) ? column_int(q, 0) : 0;
     enum err     e = stmt_end(q, &call->error);
     if (e) return FAIL(&call->error, ERR_UNAVAILABLE, "store_unreachable", "no answer");
-    CHECK(count > 0);
+    if (count == 0)
+        return FAIL(&call->error, ERR_UNAVAILABLE, "store_unreachable", "it is not migrated");
     write_ok(reply);
     return ERR_OK;
 }
@@ -64,6 +67,7 @@ static enum err advance_clock(struct exchange *exchange)
     enum err e = exchange_commit(exchange, commit_offset, exchange->api->world);
     if (e) return e;
     exchange->api->run_due(exchange->api->runner_context, RUN_DUE_MS_MAX);
+    long_poll_look(exchange->api->long_poll);
     out_object(&exchange->reply.out, NULL);
     out_time(&exchange->reply.out, "now", world_now_ms(exchange->api->world));
     out_close(&exchange->reply.out);

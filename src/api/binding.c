@@ -6,7 +6,7 @@ static const struct binding *const binding_tables[] = {
     jobs_bindings,         sign_up_bindings,     keys_bindings,    billing_bindings,
     organisation_bindings, webhooks_bindings,    events_bindings,  worker_bindings,
     worker_jobs_bindings,  submissions_bindings, uploads_bindings, downloads_bindings,
-    server_bindings,
+    server_bindings,       metrics_bindings,
 };
 
 static bool has_shape_of(const struct binding *binding, enum contract_access access)

@@ -1,43 +1,15 @@
 #include "api/admission.h"
-#include "api/api.h"
+#include "api/exchange.h"
+#include "api/long_poll.h"
 #include "api/reply.h"
+#include "api/request_metrics.h"
 #include "base/encode.h"
 #include "base/log.h"
 #include "domain/api_key.h"
 #include "domain/worker.h"
+#include "platform/metrics.h"
 
 #include <string.h>
-
-/* --- one request --- */
-
-/* Begin a call on this thread's reader. */
-static enum err begin_read(struct exchange *exchange)
-{
-    struct db *db;
-    error_clear(&exchange->call.error);
-    enum err e = db_readers_get(exchange->api->readers, &exchange->call.error, &db);
-    if (e) return e;
-    call_begin(&exchange->call, db, world_now_ms(exchange->api->world), &exchange->actor);
-    return db_begin(db, &exchange->call.error);
-}
-
-static void end_read(struct exchange *exchange)
-{
-    CHECK(db_open_statements(exchange->call.db) == 0);
-    db_rollback(exchange->call.db);
-}
-
-static void finish(struct exchange *exchange, enum err e)
-{
-    if (e == ERR_OK && exchange->reply.body.failed)
-        e = FAIL(&exchange->call.error, ERR_INTERNAL, "reply_too_large", "over %d bytes",
-                 REPLY_BYTES_MAX);
-    if (e) {
-        exchange->call.error.code = e;
-        reply_error(exchange);
-    }
-    reply_send(exchange);
-}
 
 /* --- writing --- */
 
@@ -110,10 +82,9 @@ static void write_done(void *argument, enum err e, const struct error *error)
 {
     struct exchange      *exchange = argument;
     struct http_exchange *http = exchange->http;
-    if (e == ERR_OK && exchange->call.wakes_tasks)
-        exchange->api->tasks_added(exchange->api->runner_context);
+    if (e == ERR_OK) after_commit_tell(&exchange->api->after_commit, &exchange->call);
     if (e) exchange->call.error = *error;
-    finish(exchange, e);
+    exchange_finish(exchange, e);
     http_resume(http);
 }
 
@@ -128,7 +99,7 @@ static void start_write(struct exchange *exchange)
     http_suspend(exchange->http);
     enum err e = writer_submit(exchange->api->writer, &exchange->write_job, &exchange->call.error);
     if (e == ERR_OK) return;
-    finish(exchange, e);
+    exchange_finish(exchange, e);
     http_resume(exchange->http);
 }
 
@@ -156,8 +127,7 @@ enum err exchange_commit(struct exchange *exchange,
     struct error  error = { 0 };
     enum err      e = writer_call(exchange->api->writer, commit_run, &commit, &error);
     if (e) exchange->call.error = error;
-    if (e == ERR_OK && exchange->call.wakes_tasks)
-        exchange->api->tasks_added(exchange->api->runner_context);
+    if (e == ERR_OK) after_commit_tell(&exchange->api->after_commit, &exchange->call);
     return e;
 }
 
@@ -174,7 +144,7 @@ static void io_run(void *argument)
                                         : exchange->binding->stream->finish(exchange);
     }
     struct http_exchange *http = exchange->http;
-    finish(exchange, e);
+    exchange_finish(exchange, e);
     http_resume(http);
 }
 
@@ -184,62 +154,21 @@ static void start_io(struct exchange *exchange)
     http_suspend(exchange->http);
     enum err e = io_pool_submit(exchange->api->io_pool, &exchange->io_job, &exchange->call.error);
     if (e == ERR_OK) return;
-    finish(exchange, e);
+    exchange_finish(exchange, e);
     http_resume(exchange->http);
 }
 
 /* --- the four callbacks --- */
 
-static struct exchange *exchange_new(struct api *api, struct http_exchange *http)
-{
-    struct exchange *exchange = NEW(http->arena, struct exchange, 1);
-    exchange->api = api;
-    exchange->http = http;
-    exchange->call.arena = http->arena;
-    exchange->call.config = api->config;
-    exchange->call.keyring = api->keyring;
-    exchange->request.http = http;
-    exchange->request.api = api;
-    exchange->request_id = id_new(ID_REQUEST, world_now_ms(api->world));
-    reply_begin(&exchange->reply, http->arena);
-    http->app_state = exchange;
-    return exchange;
-}
-
-/* tus asks for it: some clients can only say POST. */
-static struct str method_of(const struct http_exchange *http)
-{
-    struct str asked = http_header(http, "X-HTTP-Method-Override");
-    bool       may_override =
-        str_eq(http->method, STR("POST")) && str_starts_with(http->path, STR("/worker/v1/uploads"));
-    return may_override && asked.data ? asked : http->method;
-}
-
-static enum err match_route(struct exchange *exchange)
-{
-    struct str allow = STR_NONE;
-    enum err   e = contract_match(exchange->api->contract, exchange->http->arena,
-                                  method_of(exchange->http), exchange->http->path,
-                                  &exchange->call.error, &exchange->request.match, &allow);
-    if (e == ERR_METHOD) http_reply_header(exchange->http, "Allow", allow);
-    if (e) return e;
-    exchange->request.operation = exchange->request.match.operation;
-    exchange->binding = exchange->api->bindings[exchange->request.operation->index];
-    bool is_clock = str_eq(exchange->request.operation->operation_id, STR("advanceTestClock"));
-    if (is_clock && !exchange->api->config->test_clock)
-        return FAIL(&exchange->call.error, ERR_NOT_FOUND, "route_not_found", "no such path");
-    return ERR_OK;
-}
-
 /* A streamed body is wanted only from somebody who may send it. */
 static enum err begin_stream(struct exchange *exchange)
 {
-    enum err e = begin_read(exchange);
+    enum err e = exchange_begin_read(exchange);
     if (e) return e;
     e = admission_admit(exchange);
     if (e == ERR_OK) e = admission_check_parameters(exchange);
     if (e == ERR_OK) e = exchange->binding->stream->begin(exchange);
-    end_read(exchange);
+    exchange_end_read(exchange);
     exchange->is_stream_begun = e == ERR_OK;
     return e;
 }
@@ -253,11 +182,12 @@ static enum err check_room(struct exchange *exchange)
 
 static void on_headers(void *context, struct http_exchange *http)
 {
-    struct exchange *exchange = exchange_new(context, http);
-    enum err         e = check_room(exchange);
-    if (e == ERR_OK) e = match_route(exchange);
+    struct exchange *exchange = exchange_open(context, http);
+    metric_add(METRIC_REQUESTS_NOW, 1);
+    enum err e = check_room(exchange);
+    if (e == ERR_OK) e = exchange_match(exchange);
     if (e) {
-        finish(exchange, e);
+        exchange_finish(exchange, e);
         return;
     }
     if (exchange->request.operation->access != ACCESS_STREAM) {
@@ -266,7 +196,7 @@ static void on_headers(void *context, struct http_exchange *http)
     }
     e = begin_stream(exchange);
     if (e)
-        finish(exchange, e);
+        exchange_finish(exchange, e);
     else
         http_body_stream(http);
 }
@@ -276,14 +206,15 @@ static void on_body(void *context, struct http_exchange *http, struct str piece)
     (void)context;
     struct exchange *exchange = http->app_state;
     enum err         e = exchange->binding->stream->piece(exchange, piece);
-    if (e) finish(exchange, e);
+    if (e) exchange_finish(exchange, e);
 }
 
 static void run_read(struct exchange *exchange)
 {
     enum err e = exchange->binding->handle(&exchange->call, &exchange->request, &exchange->reply);
-    end_read(exchange);
-    finish(exchange, e);
+    exchange_end_read(exchange);
+    if (e == ERR_OK && long_poll_begin(exchange, &e)) return;
+    exchange_finish(exchange, e);
 }
 
 static void on_request(void *context, struct http_exchange *http)
@@ -297,24 +228,24 @@ static void on_request(void *context, struct http_exchange *http)
         return;
     }
     enum err e = admission_check_envelope(exchange);
-    if (e == ERR_OK) e = begin_read(exchange);
+    if (e == ERR_OK) e = exchange_begin_read(exchange);
     if (e) {
-        finish(exchange, e);
+        exchange_finish(exchange, e);
         return;
     }
     e = admission_admit(exchange);
     if (e == ERR_OK) e = admission_check_parameters(exchange);
     if (e == ERR_OK) e = admission_check_body(exchange);
     if (e) {
-        end_read(exchange);
-        finish(exchange, e);
+        exchange_end_read(exchange);
+        exchange_finish(exchange, e);
         return;
     }
     if (exchange->request.operation->access == ACCESS_READ) {
         run_read(exchange);
         return;
     }
-    end_read(exchange);
+    exchange_end_read(exchange);
     if (exchange->request.operation->access == ACCESS_WRITE)
         start_write(exchange);
     else
@@ -338,7 +269,8 @@ static struct str path_to_log(struct arena *arena, struct str path)
     return before_secret(before_secret(path, STR("fh_")), STR("whsec_"));
 }
 
-static void log_access(const struct exchange *exchange, const struct http_outcome *outcome)
+static void log_access(const struct exchange *exchange, const struct http_outcome *outcome,
+                       int64_t us)
 {
     const struct http_exchange *http = exchange->http;
     const struct actor         *actor = &exchange->actor;
@@ -351,7 +283,7 @@ static void log_access(const struct exchange *exchange, const struct http_outcom
     if (exchange->request.operation)
         log_text(&line, "operation", exchange->request.operation->operation_id);
     log_int(&line, "status", outcome->status);
-    log_int(&line, "us", world_monotonic_us() - http->started_us);
+    log_int(&line, "us", us);
     log_text(&line, "peer", http->peer);
     log_text(&line, "org", id_str(&actor->org_id));
     log_text(&line, "key", id_str(&actor->key_id));
@@ -367,7 +299,13 @@ static void on_end(void *context, struct http_exchange *http, const struct http_
     struct exchange *exchange = http->app_state;
     if (exchange->is_stream_begun && exchange->binding->stream->end)
         exchange->binding->stream->end(exchange, outcome->is_complete);
-    log_access(exchange, outcome);
+    int64_t us = world_monotonic_us() - http->started_us;
+    log_access(exchange, outcome, us);
+    metric_add(METRIC_REQUESTS_NOW, -1);
+    if (exchange->is_long_poll)
+        histogram_observe(HISTOGRAM_LONG_POLL, 0, us);
+    else
+        request_metrics_observe(exchange->request.operation, outcome->status, us);
 }
 
 struct http_app api_http_app(struct api *api)

@@ -35,5 +35,6 @@ void call_begin(struct call *call, struct db *db, int64_t now_ms, const struct a
     call->now_ms = now_ms;
     call->actor = *actor;
     call->wakes_tasks = false;
+    call->ended_jobs = NULL;
     error_clear(&call->error);
 }

@@ -48,6 +48,11 @@ struct actor {
     struct id        session_id;
 };
 
+struct ended_job {
+    struct id         id;
+    struct ended_job *next;
+};
+
 struct call {
     struct arena         *arena;
     struct db            *db;
@@ -56,7 +61,9 @@ struct call {
     const struct config  *config;
     const struct keyring *keyring;
     struct error          error;
-    bool                  wakes_tasks; /* a task was added: tell the runners after the commit */
+    /* What others are told after the commit: domain/after_commit.h. */
+    bool              wakes_tasks; /* a task was added */
+    struct ended_job *ended_jobs;  /* completed or cancelled */
 };
 
 /* Everything of the call but arena, config and keyring is reset; the caller fills in the rest. */

@@ -388,6 +388,13 @@ enum err job_feed(struct call *call, const struct job_feed *feed, int count, str
     return read_feed(call, q, count, ret_jobs, ret_count);
 }
 
+static void note_end(struct call *call, const struct job *job)
+{
+    struct ended_job *ended = NEW(call->arena, struct ended_job, 1);
+    *ended = (struct ended_job){ .id = job->id, .next = call->ended_jobs };
+    call->ended_jobs = ended;
+}
+
 void job_set_state(struct call *call, struct job *job, enum job_state to)
 {
     CHECK(job_may_become[job->state] & BIT(to));
@@ -395,4 +402,5 @@ void job_set_state(struct call *call, struct job *job, enum job_state to)
     if (to == JOB_COMPLETED) job->completed_ms = call->now_ms;
     if (to == JOB_CANCELLED)
         job->cancelled_ms = job->is_past_deadline ? job->deadline_ms : call->now_ms;
+    if (!job_is_live(job)) note_end(call, job);
 }

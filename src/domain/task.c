@@ -1,6 +1,7 @@
 #include "domain/task.h"
 
 #include "base/num.h"
+#include "base/time_text.h"
 
 #include <assert.h>
 
@@ -138,4 +139,25 @@ enum err task_next_due(struct call *call, enum task_kind kind, int64_t *ret_due_
     int64_t due_ms = stmt_step(q) ? column_int(q, 0) : 0;
     *ret_due_ms = due_ms;
     return stmt_end(q, &call->error);
+}
+
+/* A claim moves run_ms to the end of its lease, so what is claimed is not due. */
+enum err task_load_read(struct call *call, struct task_load *ret_load)
+{
+    struct task_load load = { 0 };
+    struct stmt     *q = db_query(call->db, "SELECT kind, count(*), min(run_ms),"
+                                                " sum(CASE WHEN run_ms <= $1 THEN 1 ELSE 0 END)"
+                                                " FROM tasks GROUP BY kind");
+    bind_int(q, 1, call->now_ms);
+    while (stmt_step(q)) {
+        int kind = str_index(column_text(q, 0, call->arena), kind_names, TASK_KIND__COUNT);
+        CHECK(kind >= 0);
+        load.count[kind] = column_int(q, 1);
+        load.due[kind] = column_int(q, 3);
+        if (load.due[kind] > 0)
+            load.late_s[kind] = (call->now_ms - column_int(q, 2)) / MS_PER_SECOND;
+    }
+    enum err e = stmt_end(q, &call->error);
+    if (e == ERR_OK) *ret_load = load;
+    return e;
 }

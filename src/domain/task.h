@@ -52,6 +52,15 @@ MUST_USE enum err task_release_claimed(struct call *call, int64_t *ret_count);
 /* When the next task of the kind is due; 0 = none waits. */
 MUST_USE enum err task_next_due(struct call *call, enum task_kind kind, int64_t *ret_due_ms);
 
+struct task_load {
+    int64_t count[TASK_KIND__COUNT];  /* rows */
+    int64_t due[TASK_KIND__COUNT];    /* of these, due and claimed by nobody */
+    int64_t late_s[TASK_KIND__COUNT]; /* how long the oldest of the due ones has been due */
+};
+
+/* How much there is to do. Reads the whole index of tasks. */
+MUST_USE enum err task_load_read(struct call *call, struct task_load *ret_load);
+
 const char *task_kind_name(enum task_kind kind);
 
 #endif

@@ -1,9 +1,11 @@
 #include "main/app.h"
 
 #include "api/api.h"
+#include "api/long_poll.h"
 #include "api/upload_sweep.h"
 #include "api/upload_table.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "platform/disk.h"
 #include "platform/embedded.h"
 #include "runner/runner.h"
@@ -37,6 +39,7 @@ struct app {
     struct io_pool          *io_pool;
     struct meter            *meter;
     struct upload_table     *uploads;
+    struct long_poll        *long_poll;
     struct api               api;
     struct runners          *runners;
     struct http_server      *http;
@@ -83,8 +86,11 @@ static void fit_to_descriptors(struct config *config)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur == RLIM_INFINITY) return;
-    /* A connection may hold its socket, a file, and beside it one whose checksum is not known. */
-    int64_t affordable = ((int64_t)limit.rlim_cur - DESCRIPTORS_RESERVED) / 3;
+    /* A long poll holds its socket: of what there is, all of them three quarters at most. A
+     * connection may hold its socket, a file, and beside it one whose checksum is not known. */
+    int64_t unreserved = num_max((int64_t)limit.rlim_cur - DESCRIPTORS_RESERVED, 32);
+    config->waiters_max = num_min(config->waiters_max, unreserved * 3 / 4);
+    int64_t affordable = (unreserved - config->waiters_max) / 3;
     if (affordable < 8) affordable = 8;
     if (config->connections_max <= affordable) return;
     warn_of_few_descriptors(config->connections_max, affordable, (int64_t)limit.rlim_cur);
@@ -107,6 +113,12 @@ static void on_tasks_added(void *context)
 {
     struct app *app = context;
     if (app->runners) runners_wake(app->runners);
+}
+
+static void on_job_ended(void *context, const struct id *job_id)
+{
+    struct app *app = context;
+    long_poll_job_ended(app->long_poll, job_id);
 }
 
 static void on_run_due(void *context, int64_t wait_ms)
@@ -136,10 +148,11 @@ static enum err start_api(struct app *app, struct error *error)
         .blobs = app->blobs,
         .meter = app->meter,
         .uploads = app->uploads,
-        .tasks_added = on_tasks_added,
+        .after_commit = { on_tasks_added, app, on_job_ended, app },
         .run_due = on_run_due,
         .runner_context = app,
     };
+    app->api.long_poll = app->long_poll = long_poll_start(&app->api);
     return api_bind(&app->api, pages_bindings, error);
 }
 
@@ -154,6 +167,7 @@ static void start_runners(struct app *app)
         .blobs = app->blobs,
         .zygote = app->zygote,
         .meter = app->meter,
+        .after_commit = { .job_ended = on_job_ended, .jobs_context = app },
         .uploads_context = &app->api,
         .sweep_uploads = upload_sweep,
     };
@@ -249,11 +263,13 @@ enum err app_start(const struct config *config, struct error *error, struct app 
 void app_stop(struct app *app)
 {
     if (app == NULL) return;
+    long_poll_end(app->long_poll);
     if (app->http) http_server_stop(app->http, app->store.config.drain_timeout_ms);
     runners_stop(app->runners);
     io_pool_stop(app->io_pool);
     db_readers_close(app->readers); /* before the writer: its last checkpoint waits for readers */
     if (app->writer) writer_stop(app->writer);
+    long_poll_close(app->long_poll);
     if (app->uploads) upload_table_close(app->uploads);
     meter_stop(app->meter);
     if (app->zygote) media_zygote_stop(app->zygote);

@@ -32,6 +32,7 @@ static void log_start(struct app *app)
     log_text(&line, "listen", app_url(app));
     log_text(&line, "media_sandbox", str_of(media_sandbox_layers()));
     log_int(&line, "connections_max", app_store(app)->config.connections_max);
+    log_int(&line, "waiters_max", app_store(app)->config.waiters_max);
     log_int(&line, "descriptors_max", sysconf(_SC_OPEN_MAX));
     if (app_store(app)->config.test_clock) log_text(&line, "warning", STR("test clock is on"));
     log_end(&line);

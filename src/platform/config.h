@@ -28,6 +28,7 @@ struct config {
     int64_t               signups_per_minute;
     int64_t               signup_credit_cents;
     struct str            trusted_proxy;
+    struct str            operator_token;
     int64_t               reservation_ttl_ms;
     int64_t               reservation_max_ms;
     int64_t               worker_reservations_max;
@@ -46,6 +47,7 @@ struct config {
     int64_t               http_threads;
     int64_t               connections_max;
     int64_t               connections_per_address_max;
+    int64_t               waiters_max;
     int64_t               idle_timeout_ms;
     int64_t               body_rate_min;
     int64_t               drain_timeout_ms;

@@ -147,7 +147,9 @@ static struct MHD_Daemon *library_start(struct http_server               *server
     sometimes[count] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
 
     unsigned flags = MHD_USE_ERROR_LOG | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
-    if (server->is_tls) flags |= MHD_USE_TLS;
+    /* Without it the library shuts a connection down when it is to forget it: see http_park. Over
+     * TLS that is how it says goodbye, and nothing is parked. */
+    flags |= server->is_tls ? MHD_USE_TLS : MHD_USE_TURBO;
     return MHD_start_daemon(flags, 0, NULL, NULL, http_exchange_access, server, MHD_OPTION_ARRAY,
                             always, MHD_OPTION_ARRAY, sometimes, MHD_OPTION_END);
 }

@@ -7,7 +7,8 @@
  *     on_body      for streamed bodies, once per piece
  *     on_request   once the body is complete; replies, or suspends the exchange
  *     on_end       exactly once for every exchange that saw on_headers, last, also when the client
- *                  went away; after it the exchange and its arena are gone
+ *                  went away; after it the exchange and its arena are gone (see http_park for one
+ *                  that waits for long)
  *
  * An early refusal reads and drops up to HTTP_DRAIN_BYTES_MAX of the body first, so that the client
  * gets to see it (not when the client sent Expect: 100-continue: then at once). When more than that
@@ -41,6 +42,8 @@ enum {
     HTTP_ARENA_SOFT_BYTES_MAX = 8 << 20,
     HTTP_REPLY_BYTES_MAX = 256 << 20,
     HTTP_SURPLUS_MAX = 256, /* connections that are let in beyond connections_max, to be refused */
+    HTTP_PARKED_REPLY_BYTES_MAX = 8 << 10, /* what the system takes of an idle connection at once */
+    HTTP_PEER_BYTES = 46,
 };
 
 struct http_server;
@@ -127,6 +130,9 @@ void http_server_stop(struct http_server *server, int64_t drain_ms_max);
  * until on_end. Repeated headers: the first. */
 struct str http_header(const struct http_exchange *exchange, const char *name);
 
+/* The same for a header that is a list and may be repeated: all values, joined by commas. */
+struct str http_header_list(const struct http_exchange *exchange, const char *name);
+
 /* For on_headers. Exactly one of: keep the whole body up to bytes_max (a larger one, announced or
  * not, is dropped and on_request told so: see http_body_is_too_large), or hand it to on_body piece
  * by piece, or http_reply for an early refusal. Default when none is called: buffer, with bytes_max
@@ -161,5 +167,36 @@ void http_reply_header(struct http_exchange *exchange, const char *name, struct 
  * must not be touched after it. */
 void http_suspend(struct http_exchange *exchange);
 void http_resume(struct http_exchange *exchange);
+
+/* --- waiting for long --- */
+
+/* A request that waits, as its owner keeps it. The fields are the adapter's own. */
+struct http_parked {
+    struct http_server   *server;
+    struct http_exchange *exchange; /* suspended; NULL when only the socket is left */
+    int                   fd;
+    bool                  is_last; /* the connection ends with the reply */
+    int64_t               started_us;
+    char                  peer[HTTP_PEER_BYTES];
+};
+
+/* For on_request of a GET only, in place of http_suspend: nothing is kept of the request but its
+ * socket and *ret_parked, and no thread, timer or list looks at either. The exchange, its arena and
+ * app_state end when on_request returns; on_end is not called by that. It takes none of the places
+ * of connections_max meanwhile, so the caller bounds how many there are.
+ * Over TLS, with another request of the client already in, or with a reply larger than
+ * HTTP_PARKED_REPLY_BYTES_MAX in sight, the exchange is suspended as it is, with all its memory.
+ * Either way nobody notices that the client has gone before the reply is sent. */
+void http_park(struct http_exchange *exchange, int64_t reply_bytes, struct http_parked *ret_parked);
+
+/* Exactly once for each that was parked, from any thread: a suspended exchange to reply to, with
+ * path, query and headers only if it never left its arena. Else it is the arena's, which is to live
+ * until http_resume returns; that sends the reply, at once and whole or not at all, and calls
+ * on_end. *parked must stay until http_parked_end. */
+struct http_exchange *http_unpark(struct http_parked *parked, struct arena *arena);
+
+/* After http_resume: the connection is served again. With many to answer, first answer all. Every
+ * parked request must have come to this before http_server_stop can return. */
+void http_parked_end(struct http_parked *parked);
 
 #endif

@@ -1,6 +1,7 @@
 #include "platform/http_server_private.h"
 
 #include "base/world.h"
+#include "platform/metrics.h"
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -9,7 +10,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { DRAIN_LOOK_MS = 20 };
+enum { DRAIN_LOOK_MS = 20, RETURN_US_MAX = 200000 };
 
 /* since before what: whoever sees the new wait sees its new start too. */
 void http_connection_waits_for(struct http_connection *connection, enum http_wait what)
@@ -137,11 +138,19 @@ static void drain_look(struct http_server *server, bool is_late)
     }
 }
 
+/* Those that were given back to the library are about to open, unless it had no room for them. */
+static bool is_drained(struct http_server *server, int64_t began_us)
+{
+    if (server->newest != NULL || atomic_load(&server->parked_count) > 0) return false;
+    return atomic_load(&server->returning_count) == 0 ||
+           world_monotonic_us() - began_us > RETURN_US_MAX;
+}
+
 void http_connections_drain(struct http_server *server, int64_t drain_ms_max)
 {
-    int64_t deadline_us = world_monotonic_us() + drain_ms_max * 1000;
+    int64_t began_us = world_monotonic_us(), deadline_us = began_us + drain_ms_max * 1000;
     pthread_mutex_lock(&server->lock);
-    while (server->newest != NULL) {
+    while (!is_drained(server, began_us)) {
         drain_look(server, world_monotonic_us() >= deadline_us);
         http_connections_wait(server, DRAIN_LOOK_MS);
     }
@@ -183,6 +192,7 @@ static void list_add(struct http_server *server, struct http_connection *c)
     c->is_kept = true;
     atomic_fetch_add(&server->connections_count, 1);
     atomic_fetch_add(&server->kept_count, 1);
+    metric_add(METRIC_CONNECTIONS, 1);
 }
 
 static void list_remove(struct http_server *server, struct http_connection *c)
@@ -194,6 +204,7 @@ static void list_remove(struct http_server *server, struct http_connection *c)
     if (c->older) c->older->newer = c->newer;
     stop_keeping(c);
     atomic_fetch_sub(&server->connections_count, 1);
+    metric_add(METRIC_CONNECTIONS, -1);
 }
 
 static void connection_opened(struct http_server *server, struct MHD_Connection *mhd,
@@ -213,6 +224,7 @@ static void connection_opened(struct http_server *server, struct MHD_Connection 
 
     pthread_mutex_lock(&server->lock);
     list_add(server, c);
+    http_park_returned(server);
     bool is_full = atomic_load(&server->kept_count) > server->connections_max;
     if (is_full) http_reaper_make_room(server);
     c->is_surplus = is_full && atomic_load(&server->kept_count) > server->connections_max;

@@ -73,7 +73,8 @@ void http_exchange_completed(void *server, struct MHD_Connection *mhd, void **co
     if (c == NULL) return;
     http_exchange_end(c, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     *context = NULL;
-    http_connection_waits_for(c, HTTP_WAIT_REQUEST);
+    bool is_parked = c->exchange_private.is_parked;
+    http_connection_waits_for(c, is_parked ? HTTP_WAIT_GONE : HTTP_WAIT_REQUEST);
 }
 
 /* --- replying --- */
@@ -123,6 +124,7 @@ static enum MHD_Result ask_application(struct http_connection *c, size_t *data_s
     x->step = HTTP_STEP_REQUEST;
     http_connection_waits_for(c, HTTP_WAIT_SERVER);
     c->server->app.on_request(c->server->app.context, &c->exchange);
+    if (x->is_parked) return MHD_NO; /* the library is to forget the connection */
     if (x->is_suspended) return MHD_YES;
     return deliver(c, data_size);
 }
@@ -161,7 +163,10 @@ void http_resume(struct http_exchange *exchange)
 {
     struct http_exchange_private *x = exchange->private;
     CHECK(x->has_reply);
-    MHD_resume_connection(x->connection->mhd);
+    if (x->connection->mhd)
+        MHD_resume_connection(x->connection->mhd);
+    else
+        http_park_answer(x->connection);
 }
 
 /* --- the body --- */

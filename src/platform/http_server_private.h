@@ -6,6 +6,7 @@
  *   http_server_exchange.c    one request from its headers to its end; the application's calls
  *   http_server_request.c     is the request line and header block exactly what the RFC says
  *   http_server_reply.c       handing a reply to the library, or to the socket in mid-body
+ *   http_server_park.c        sockets of requests that wait for long, out of the library's hands
  *
  * Threads: a connection and its exchange are touched by the poll thread that owns the connection
  * only, with three exceptions: the owner of a suspended exchange writes its reply, http_resume
@@ -14,6 +15,7 @@
 #ifndef FIRSTHAND_PLATFORM_HTTP_SERVER_PRIVATE_H
 #define FIRSTHAND_PLATFORM_HTTP_SERVER_PRIVATE_H
 
+#include "base/buf.h"
 #include "platform/http_server.h"
 
 #include <assert.h>
@@ -70,9 +72,13 @@ struct http_exchange_private {
     bool                    has_begun;    /* on_headers was called, so on_end will be */
     bool                    is_suspended; /* written by the poll thread alone */
     bool                    is_unwelcome; /* arrived after we had hung up */
+    bool                    is_parked;    /* its socket has left the library */
+    struct http_parked     *parked;       /* NULL before http_unpark */
 
     const char *line; /* the request target in the library's buffer, and its length there */
     size_t      line_len;
+    const char *block_end; /* where the next request would begin, there */
+    bool        is_http_1_1;
 
     bool    is_streamed;
     bool    is_too_large;
@@ -96,7 +102,7 @@ struct http_exchange_private {
 
 struct http_connection {
     struct http_server     *server;
-    struct MHD_Connection  *mhd;
+    struct MHD_Connection  *mhd; /* NULL: a parked request's, in no list */
     struct http_connection *newer;
     struct http_connection *older;
     int                     fd; /* the library's; open as long as the connection is in the list */
@@ -118,20 +124,23 @@ struct http_connection {
 };
 
 struct http_server {
-    struct http_app    app;
-    struct MHD_Daemon *daemon;
-    bool               is_tls;
-    char              *tls_cert;
-    char              *tls_key;
-    int64_t            idle_us_max;
-    int64_t            headers_us_max;
-    int64_t            body_bytes_per_s_min;
-    int                connections_max;
-    _Atomic bool       is_draining;
-    _Atomic int        connections_count;
-    _Atomic int64_t    reply_bytes; /* copied for the library and not yet sent whole */
-    int64_t            reply_bytes_max;
-    _Atomic int        kept_count; /* of these, not hung up for others; written under the lock */
+    struct http_app app;
+    /* Serves before it is known to whoever started it, so others may find NULL. */
+    struct MHD_Daemon *_Atomic daemon;
+    bool                       is_tls;
+    char                      *tls_cert;
+    char                      *tls_key;
+    int64_t                    idle_us_max;
+    int64_t                    headers_us_max;
+    int64_t                    body_bytes_per_s_min;
+    int                        connections_max;
+    _Atomic bool               is_draining;
+    _Atomic int                connections_count;
+    _Atomic int64_t            reply_bytes; /* copied for the library and not yet sent whole */
+    int64_t                    reply_bytes_max;
+    _Atomic int kept_count; /* of these, not hung up for others; written under the lock */
+    _Atomic int parked_count;
+    _Atomic int returning_count; /* given back to the library, which has yet to say so */
 
     pthread_mutex_t         lock; /* the list, no_room_until_us, is_reaper_stopping */
     pthread_cond_t          changed;
@@ -235,5 +244,21 @@ MUST_USE bool http_reply_send(struct http_connection *connection);
 
 /* The exchange ends: its reply counts no more, a file that the library never got is closed. */
 void http_reply_drop(struct http_exchange_private *exchange);
+
+/* Status line and headers as the library would write them. */
+void http_reply_write_head(const struct http_exchange_private *exchange, bool is_last,
+                           struct buf *out);
+
+/* All of the text at once; a socket that does not take it belongs to no client worth waiting for.
+ */
+MUST_USE bool http_reply_send_whole(int fd, struct str text);
+
+/* --- park --- */
+
+/* http_resume of an exchange whose connection has left the library. */
+void http_park_answer(struct http_connection *connection);
+
+/* A connection opened: perhaps one that was given back. */
+void http_park_returned(struct http_server *server);
 
 #endif

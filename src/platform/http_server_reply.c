@@ -145,20 +145,20 @@ enum MHD_Result http_reply_refusal(struct http_connection *connection, int statu
     return queue(connection, status, response);
 }
 
-static void write_head(const struct http_exchange_private *x, struct buf *out)
+void http_reply_write_head(const struct http_exchange_private *x, bool is_last, struct buf *out)
 {
     char date[TIME_HTTP_BYTES];
     time_format_http(world_real_ms(), date);
-    buf_fmt(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
-            x->status, MHD_get_reason_phrase_for((unsigned)x->status), date, x->reply_body.len);
+    buf_fmt(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n%sContent-Length: %zu\r\n", x->status,
+            MHD_get_reason_phrase_for((unsigned)x->status), date,
+            is_last ? "Connection: close\r\n" : "", x->reply_body.len);
     for (const struct http_reply_line *line = x->reply_lines; line; line = line->next)
         buf_fmt(out, "%s: %s\r\n", line->name, line->value);
     buf_add(out, STR("\r\n"));
 }
 
-/* Nothing else is under way on the socket, so its buffer takes a refusal whole; if not, the client
- * is not worth waiting for. */
-static bool send_whole(int fd, struct str text)
+/* Nothing else is under way on the socket, so its buffer takes a short reply whole. */
+bool http_reply_send_whole(int fd, struct str text)
 {
     return text.len == 0 ||
            send(fd, text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)text.len;
@@ -171,11 +171,11 @@ bool http_reply_send(struct http_connection *connection)
     if (x->reply_fd >= 0) return false; /* a refusal is short text */
     struct buf head;
     buf_init(&head, &connection->arena, REPLY_HEAD_BYTES_MAX);
-    write_head(x, &head);
+    http_reply_write_head(x, true, &head);
     if (head.failed) return false;
     bool has_body = !str_eq(connection->exchange.method, STR("HEAD"));
-    x->is_sent = send_whole(connection->fd, buf_str(&head)) &&
-                 (!has_body || send_whole(connection->fd, x->reply_body));
+    x->is_sent = http_reply_send_whole(connection->fd, buf_str(&head)) &&
+                 (!has_body || http_reply_send_whole(connection->fd, x->reply_body));
     shutdown(connection->fd, SHUT_WR);
     return x->is_sent;
 }

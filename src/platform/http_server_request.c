@@ -149,8 +149,11 @@ int http_request_read(struct http_exchange *exchange, const char *method, const 
     if (!read_target(exchange)) return 400;
 
     struct block block;
-    if (!read_block(mhd, version + strlen(version) + 2, method + block_bytes, &block)) return 400;
-    return read_framing(&block, strcmp(version, "HTTP/1.0") != 0, &exchange->body_bytes_declared);
+    exchange->private->block_end = method + block_bytes;
+    exchange->private->is_http_1_1 = strcmp(version, "HTTP/1.0") != 0;
+    if (!read_block(mhd, version + strlen(version) + 2, exchange->private->block_end, &block))
+        return 400;
+    return read_framing(&block, exchange->private->is_http_1_1, &exchange->body_bytes_declared);
 }
 
 bool http_request_expects_continue(const struct http_exchange *exchange)
@@ -162,4 +165,29 @@ struct str http_header(const struct http_exchange *exchange, const char *name)
 {
     struct MHD_Connection *mhd = exchange->private->connection->mhd;
     return str_trim(str_of(MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, name)));
+}
+
+struct header_list {
+    const char *name;
+    struct buf  joined;
+};
+
+static enum MHD_Result join_value(void *argument, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    (void)kind;
+    struct header_list *list = argument;
+    if (strcasecmp(name, list->name) != 0) return MHD_YES;
+    if (list->joined.len > 0) buf_add_byte(&list->joined, ',');
+    buf_add(&list->joined, str_of(value));
+    return MHD_YES;
+}
+
+struct str http_header_list(const struct http_exchange *exchange, const char *name)
+{
+    struct header_list list = { .name = name };
+    buf_init(&list.joined, exchange->arena, HTTP_HEADERS_BYTES_MAX);
+    MHD_get_connection_values(exchange->private->connection->mhd, MHD_HEADER_KIND, join_value,
+                              &list);
+    return list.joined.len ? buf_str(&list.joined) : STR_NONE;
 }

@@ -71,6 +71,14 @@ enum err io_pool_submit(struct io_pool *pool, struct io_job *job, struct error *
     return ERR_OK;
 }
 
+int io_pool_queued(struct io_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    int count = pool->queued_count;
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
 void io_pool_stop(struct io_pool *pool)
 {
     if (pool == NULL) return;

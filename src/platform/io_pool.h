@@ -23,6 +23,9 @@ struct io_pool *io_pool_start(int threads_count);
  * blocks. */
 MUST_USE enum err io_pool_submit(struct io_pool *pool, struct io_job *job, struct error *error);
 
+/* Jobs that wait now. Thread-safe. */
+int io_pool_queued(struct io_pool *pool);
+
 /* Run what is queued, then end the threads. NULL is fine. Not from a job. */
 void io_pool_stop(struct io_pool *pool);
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/world.h"
+#include "platform/metrics.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -106,7 +107,10 @@ static bool batch_run_together(struct batch *batch, struct db *db)
         db_rollback(db);
         return false;
     }
-    if (db_commit(db, &cause)) {
+    int64_t  started_us = world_monotonic_us();
+    enum err e = db_commit(db, &cause);
+    histogram_observe(HISTOGRAM_WRITER_COMMIT, 0, world_monotonic_us() - started_us);
+    if (e) {
         db_rollback(db);
         batch_fail(batch, job_uncertain, &cause);
         return true;
@@ -169,6 +173,7 @@ static void writer_checkpoint(struct writer *writer, enum db_checkpoint kind)
      * every batch waits for that reader. */
     writer->wal_bytes_settled = db_wal_bytes(writer->db);
 
+    histogram_observe(HISTOGRAM_CHECKPOINT, kind, took_us);
     pthread_mutex_lock(&writer->lock);
     if (kind == DB_CHECKPOINT_RESTART) writer->stats.checkpoints_restart++;
     if (took_us > writer->stats.checkpoint_us_max) writer->stats.checkpoint_us_max = took_us;
@@ -233,6 +238,11 @@ static void writer_count(struct writer *writer, const struct batch *batch)
     stats->batches_rerun += batch->was_rerun;
     if (batch->jobs > stats->batch_jobs_max) stats->batch_jobs_max = batch->jobs;
     pthread_mutex_unlock(&writer->lock);
+    metric_add(METRIC_WRITER_COMMITS, batch->commits);
+    metric_add(METRIC_WRITER_JOBS_KEPT, batch->jobs - batch->failed);
+    metric_add(METRIC_WRITER_JOBS_UNDONE, batch->failed);
+    metric_add(METRIC_WRITER_RERUNS, batch->was_rerun);
+    histogram_observe(HISTOGRAM_WRITER_BATCH, 0, batch->jobs);
 }
 
 static void *writer_main(void *argument)

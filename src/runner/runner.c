@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/time_text.h"
+#include "platform/metrics.h"
 #include "runner/runner_call.h"
 
 #include <errno.h>
@@ -99,9 +100,18 @@ static void log_failure(const char *event, const struct task *task, const struct
     log_end(&line);
 }
 
-/* Claim and do one due task; false when there was none to claim. *ret_has_more tells that doing it
- * added tasks, for other threads it may be. */
-static bool run_one(const struct runner_services *services, enum task_kind kind, bool *ret_has_more)
+static enum err run_claimed(const struct runner_services *services, const struct task *task,
+                            struct call *call)
+{
+    int64_t  started_us = world_monotonic_us();
+    enum err e = kinds[task->kind].run(services, task, call);
+    int      series = (int)task->kind * 2 + (e != ERR_OK);
+    histogram_observe(HISTOGRAM_TASK, series, world_monotonic_us() - started_us);
+    return e;
+}
+
+/* Claim and do one due task; false when there was none to claim. */
+static bool run_one(const struct runner_services *services, enum task_kind kind)
 {
     struct arena arena;
     struct call  call;
@@ -111,14 +121,11 @@ static bool run_one(const struct runner_services *services, enum task_kind kind,
     };
     arena_init(&arena, RUNNER_ARENA_BYTES_MAX);
     runner_call_init(services, &arena, &call);
-    *ret_has_more = false;
     bool is_claimed = runner_commit(services, &call, run_claim, &claim) == ERR_OK;
-    if (is_claimed && kinds[kind].run(services, &claim.task, &call)) {
+    if (is_claimed && run_claimed(services, &claim.task, &call)) {
         log_failure(kinds[kind].failure_event, &claim.task, &call.error);
         if (runner_commit(services, &call, run_fail, &claim))
             log_failure("task_stays_leased", &claim.task, &call.error);
-    } else if (is_claimed) {
-        *ret_has_more = call.wakes_tasks;
     }
     arena_deinit(&arena);
     return is_claimed;
@@ -176,9 +183,7 @@ static int64_t run_due_tasks(struct runners *runners, enum task_kind kind)
     for (;;) {
         int64_t due_ms = next_due_ms(services, kind), now_ms = world_now_ms(services->world);
         if (due_ms > now_ms) return num_clamp(due_ms - now_ms, 1, IDLE_MS_MAX);
-        bool has_more;
-        if (!run_one(services, kind, &has_more)) return MS_PER_SECOND;
-        if (has_more) runners_wake(runners);
+        if (!run_one(services, kind)) return MS_PER_SECOND;
         pthread_mutex_lock(&runners->lock);
         bool is_stopping = runners->is_stopping;
         pthread_cond_broadcast(&runners->advanced);
@@ -212,7 +217,7 @@ static void *sweep(void *argument)
     pthread_mutex_lock(&runners->lock);
     while (!runners->is_stopping) {
         pthread_mutex_unlock(&runners->lock);
-        if (sweep_run(&runners->services)) runners_wake(runners);
+        sweep_run(&runners->services);
         pthread_mutex_lock(&runners->lock);
         /* Only time and stop end the wait: a wake is for tasks. */
         int64_t until_us = world_monotonic_us() + SWEEP_EVERY_MS * 1000;
@@ -232,11 +237,18 @@ static void start_thread(struct runners *runners, enum task_kind kind)
     CHECK(pthread_create(&thread->thread, NULL, work, thread) == 0);
 }
 
+static void on_tasks_added(void *runners)
+{
+    runners_wake(runners);
+}
+
 struct runners *runners_start(const struct runner_services *services)
 {
     struct runners *runners = calloc(1, sizeof(*runners));
     CHECK(runners != NULL);
     runners->services = *services;
+    runners->services.after_commit.tasks_added = on_tasks_added;
+    runners->services.after_commit.tasks_context = runners;
     CHECK(pthread_mutex_init(&runners->lock, NULL) == 0);
     CHECK(pthread_cond_init(&runners->woken, NULL) == 0);
     CHECK(pthread_cond_init(&runners->advanced, NULL) == 0);

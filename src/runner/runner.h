@@ -4,6 +4,7 @@
 #define FIRSTHAND_RUNNER_RUNNER_H
 
 #include "base/world.h"
+#include "domain/after_commit.h"
 #include "domain/meter.h"
 #include "domain/task.h"
 #include "platform/blob.h"
@@ -25,6 +26,7 @@ struct runner_services {
     const struct blob_store *blobs;
     struct media_zygote     *zygote;
     struct meter            *meter;
+    struct after_commit      after_commit; /* whom else to tell: runners wake themselves */
     /* Expire uploads, in the store and on disk: they belong to the API. */
     void (*sweep_uploads)(void *context);
     void *uploads_context;

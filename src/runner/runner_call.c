@@ -36,6 +36,7 @@ enum err runner_commit(const struct runner_services *services, struct call      
     struct error  error = { 0 };
     enum err      e = writer_call(services->writer, commit_run, &commit, &error);
     if (e) call->error = error;
+    if (e == ERR_OK) after_commit_tell(&services->after_commit, call);
     return e;
 }
 

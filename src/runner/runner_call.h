@@ -29,9 +29,8 @@ task_fn          score_task, deliver_task, sandbox_task;
 int64_t score_lease_ms(const struct config *config);
 
 /* Write down what time has done: lapsed reservations, passed deadlines, expired credit, old
- * idempotency keys, old events and sandbox files, last uses, expired uploads. true when that made
- * work for other threads. */
-bool sweep_run(const struct runner_services *services);
+ * idempotency keys, old events and sandbox files, last uses, expired uploads. */
+void sweep_run(const struct runner_services *services);
 
 /* Take bytes that nobody gets any more off the disk. */
 void unlink_removed_files(const struct runner_services *services);

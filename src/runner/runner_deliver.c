@@ -1,4 +1,5 @@
 #include "domain/delivered_file.h"
+#include "platform/metrics.h"
 #include "runner/runner_call.h"
 
 struct delivering {
@@ -35,5 +36,9 @@ enum err deliver_task(const struct runner_services *services, const struct task 
     };
     e = blob_deliver(services->blobs, &delivery, call->arena, &call->error);
     if (e) return e;
-    return runner_commit(services, call, note, &delivering);
+    e = runner_commit(services, call, note, &delivering);
+    if (e) return e;
+    metric_add(METRIC_FILES_DELIVERED, 1);
+    metric_add(METRIC_BYTES_DELIVERED, file->size_bytes);
+    return ERR_OK;
 }

@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "domain/submission.h"
 #include "platform/disk.h"
+#include "platform/metrics.h"
 #include "runner/runner_call.h"
 
 #include <stdio.h>
@@ -136,6 +137,9 @@ enum err score_task(const struct runner_services *services, const struct task *t
         return e;
     }
     e = runner_commit(services, call, judge, &scoring);
-    if (e == ERR_OK) log_score(&scoring);
-    return e;
+    if (e) return e;
+    metric_add((enum metric)(METRIC_SCORES_1 + scoring.verdict.score.stars - 1), 1);
+    metric_add(METRIC_SCORES_UNEXAMINED, scoring.verdict.is_unexamined);
+    log_score(&scoring);
+    return ERR_OK;
 }

@@ -66,12 +66,10 @@ static void log_sweep_failure(const struct error *error)
     log_end(&line);
 }
 
-/* Commit by commit, so that nobody waits long for the writer, until a round finds nothing more.
- * true when that made work for other threads. */
-static bool sweep_all(const struct runner_services *services, sweep_fn *sweep)
+/* Commit by commit, so that nobody waits long for the writer, until a round finds nothing more. */
+static void sweep_all(const struct runner_services *services, sweep_fn *sweep)
 {
     struct round round = { .sweep = sweep, .done = SWEEP_ROWS_MAX };
-    bool         has_more = false;
     for (int i = 0; i < SWEEP_ROUNDS_MAX && round.done >= SWEEP_ROWS_MAX; i++) {
         struct arena arena;
         struct call  call;
@@ -81,12 +79,9 @@ static bool sweep_all(const struct runner_services *services, sweep_fn *sweep)
         if (e) {
             log_sweep_failure(&call.error);
             round.done = 0;
-        } else if (call.wakes_tasks) {
-            has_more = true;
         }
         arena_deinit(&arena);
     }
-    return has_more;
 }
 
 struct uses {
@@ -126,15 +121,13 @@ static void sweep_uses(const struct runner_services *services)
     arena_deinit(&arena);
 }
 
-bool sweep_run(const struct runner_services *services)
+void sweep_run(const struct runner_services *services)
 {
     static sweep_fn *const sweeps[] = { sweep_reservations, sweep_deadlines, sweep_credits,
                                         sweep_idempotency,  sweep_events,    sweep_old_files };
-    bool                   has_more = false;
     for (size_t i = 0; i < COUNT_OF(sweeps); i++)
-        has_more |= sweep_all(services, sweeps[i]);
+        sweep_all(services, sweeps[i]);
     unlink_removed_files(services);
     sweep_uses(services);
     services->sweep_uploads(services->uploads_context);
-    return has_more;
 }

@@ -16,7 +16,7 @@ const RSS_BYTES_MAX = 768 * MIB; /* 5,000 buffers of 64 KiB, and as much again *
 const HEALTH = requestBytes("GET", "/healthz");
 
 async function withMarket(settings, run) {
-  const market = await openMarket({ "connections-max": CONNECTIONS, ...settings });
+  const market = await openMarket({ "connections-max": CONNECTIONS, "waiters-max": 1, ...settings });
   try {
     await market.job();
     await run(market, gauge(market.server.child.pid));

@@ -1,7 +1,7 @@
 /* The headers of any request. The first byte says what the rest is: 'a' an Authorization value, 's'
  * edits of an Authorization value that works, 'e' an If-None-Match value, 'r' a Range value, 'i' an
- * Idempotency-Key. Only the bearer of the very secret is let in; what is read out of a header reads
- * the same when it is written again. */
+ * Idempotency-Key, 'p' a Prefer value. Only the bearer of the very secret is let in; what is read
+ * out of a header reads the same when it is written again. */
 #include "fuzz_call.h"
 
 #include "api/byte_range.h"
@@ -158,6 +158,23 @@ static void try_idempotency_key(struct arena *arena, struct str key)
     CHECK(!idempotency_key_is_valid(joined(arena, key, STR("\t"))));
 }
 
+/* A wait reads the same written plainly, with a parameter, and before and behind others. */
+static void try_prefer(struct arena *arena, struct str prefer)
+{
+    int64_t wait_s, again_s;
+    if (!prefer_wait_parse(prefer, &wait_s)) return;
+    CHECK(wait_s >= 1 && wait_s <= PREFER_WAIT_S_MAX);
+    CHECK(memchr(prefer.data, '=', prefer.len) != NULL);
+    struct str plain = str_format(arena, "wait=%lld", (long long)wait_s);
+    CHECK(prefer_wait_parse(plain, &again_s) && again_s == wait_s);
+    CHECK(prefer_wait_parse(joined(arena, STR("a=\"b,\";wait=7, "), prefer), &again_s));
+    CHECK(again_s == wait_s);
+    CHECK(prefer_wait_parse(joined(arena, prefer, STR(", wait=7")), &again_s));
+    CHECK(again_s == wait_s);
+    CHECK(prefer_wait_parse(joined(arena, plain, joined(arena, STR(";"), prefer)), &again_s));
+    CHECK(again_s == wait_s);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (market.db == NULL) open_market();
@@ -170,6 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 's': try_edited(&arena, data + 1, size - 1); break;
     case 'e': try_etag(&arena, text); break;
     case 'r': try_range(&arena, text); break;
+    case 'p': try_prefer(&arena, text); break;
     case 'i': try_idempotency_key(&arena, text); break;
     default: break;
     }

@@ -8,7 +8,7 @@ import { readReplies } from "../../lib/raw-http.mjs";
 
 const HEADERS = new Set([
   "accept-ranges", "allow", "cache-control", "connection", "content-disposition", "content-length", "content-range",
-  "content-security-policy", "content-type", "date", "etag", "firsthand-submission-id", "idempotent-replayed", "location",
+  "content-security-policy", "content-type", "date", "etag", "firsthand-submission-id", "idempotent-replayed", "location", "preference-applied",
   "referrer-policy", "retry-after", "tus-checksum-algorithm", "tus-extension", "tus-max-size", "tus-resumable", "tus-version",
   "upload-defer-length", "upload-expires", "upload-length", "upload-metadata", "upload-offset", "www-authenticate",
   "x-content-type-options", "x-request-id",

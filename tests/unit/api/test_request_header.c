@@ -69,6 +69,70 @@ static void content_type_is_known_without_parameters_and_in_any_case(void **stat
     assert_false(content_type_is(STR("multipart/form-data; x=application/json"), json));
 }
 
+static int64_t wait_of(const char *prefer)
+{
+    int64_t wait_s = -1;
+    return prefer_wait_parse(str_of(prefer), &wait_s) ? wait_s : 0;
+}
+
+static void wait_is_read_in_whole_seconds(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_of("wait=1"), 1);
+    assert_int_equal(wait_of("wait=60"), 60);
+    assert_int_equal(wait_of("wait=007"), 7);
+    assert_int_equal(wait_of("WAIT = 30"), 30);
+    assert_int_equal(wait_of(" \t wait=30\t"), 30);
+    assert_int_equal(wait_of("wait=\"30\""), 30);
+}
+
+static void longer_waits_are_cut(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_of("wait=61"), 60);
+    assert_int_equal(wait_of("wait=600"), 60);
+    assert_int_equal(wait_of("wait=99999999999999999999999999999999"), 60);
+    assert_int_equal(wait_of("wait=00000000000000000000000000000061"), 60);
+}
+
+static void what_is_no_number_of_seconds_is_no_wish(void **state)
+{
+    (void)state;
+    static const char *const wishes[] = {
+        "",         "wait",      "wait=",       "wait=0",     "wait=00",    "wait=-1",
+        "wait=+1",  "wait=1.5",  "wait=1s",     "wait=0x10",  "wait=1 2",   "wait=\"1",
+        "wait=1\"", "wait=\"\"", "wait=\"1 \"", "wait=one",   "waits=1",    "await=1",
+        "x;wait=1", "x=wait=1",  "x=\"wait=1",  "\"wait=1\"", "wait\"=\"1", "=1",
+        "wait==1",  "wait:1",
+    };
+    for (size_t i = 0; i < COUNT_OF(wishes); i++)
+        if (wait_of(wishes[i]) != 0) fail_msg("\"%s\" is a wish", wishes[i]);
+    int64_t wait_s = -1;
+    assert_false(prefer_wait_parse(STR_NONE, &wait_s));
+    assert_false(prefer_wait_parse(STR("wait=0"), &wait_s));
+    assert_int_equal(wait_s, -1);
+}
+
+static void wait_is_found_among_other_preferences(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_of("respond-async, wait=10"), 10);
+    assert_int_equal(wait_of("wait=10, respond-async"), 10);
+    assert_int_equal(wait_of("wait=10; x=1; y, z"), 10);
+    assert_int_equal(wait_of("a;wait=5,wait=10;wait=20"), 10);
+    assert_int_equal(wait_of(", ,,wait=10,"), 10);
+    assert_int_equal(wait_of("a=\"x, wait=5\", wait=10"), 10);
+    assert_int_equal(wait_of("a=\"\\\", wait=5\", wait=10"), 10);
+    assert_int_equal(wait_of("a; b=\"c, d\"; e, wait=10"), 10);
+}
+
+static void first_wait_counts(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_of("wait=10, wait=20"), 10);
+    assert_int_equal(wait_of("wait=x, wait=20"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -77,6 +141,11 @@ int main(void)
         cmocka_unit_test(etag_is_found_in_a_list),
         cmocka_unit_test(etag_is_compared_whole),
         cmocka_unit_test(content_type_is_known_without_parameters_and_in_any_case),
+        cmocka_unit_test(wait_is_read_in_whole_seconds),
+        cmocka_unit_test(longer_waits_are_cut),
+        cmocka_unit_test(what_is_no_number_of_seconds_is_no_wish),
+        cmocka_unit_test(wait_is_found_among_other_preferences),
+        cmocka_unit_test(first_wait_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

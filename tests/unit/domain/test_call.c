@@ -73,6 +73,8 @@ static void begin_forgets_the_run_before(void **state)
     struct config config = { 0 };
     struct actor  actor = { .kind = ACTOR_WORKER };
     struct call   call = { .arena = &arena, .config = &config, .wakes_tasks = true, .now_ms = 1 };
+    struct ended_job ended = { 0 };
+    call.ended_jobs = &ended;
     error_add_fault(&call.error, &arena, STR("field"), "code", "message");
     assert_int_equal(FAIL(&call.error, ERR_BUSY, "db_busy", "again"), ERR_BUSY);
 
@@ -80,6 +82,7 @@ static void begin_forgets_the_run_before(void **state)
     assert_int_equal(call.now_ms, 2);
     assert_int_equal(call.actor.kind, ACTOR_WORKER);
     assert_false(call.wakes_tasks);
+    assert_null(call.ended_jobs);
     assert_int_equal(call.error.code, ERR_OK);
     assert_int_equal(call.error.faults_count, 0);
     assert_null(call.error.faults);

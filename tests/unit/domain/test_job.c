@@ -326,6 +326,23 @@ static void cancel_of_an_untouched_job_refunds_all_of_it(void **state)
     assert_int_equal(market_balance(market).balance_cents, MARKET_CREDITS_CENTS);
 }
 
+static void end_of_a_job_is_noted_for_after_the_commit(void **state)
+{
+    struct market *market = *state;
+    struct job     cancelled = market_job(market, 4, 50), completed = market_job(market, 1, 50);
+    struct call   *call = &market->call;
+    call_begin(call, call->db, market->now_ms, &call->actor);
+    assert_null(call->ended_jobs);
+    job_set_state(call, &completed, JOB_IN_PROGRESS);
+    assert_null(call->ended_jobs);
+    job_set_state(call, &completed, JOB_COMPLETED);
+    job_set_state(call, &cancelled, JOB_CANCELLED);
+    assert_non_null(call->ended_jobs);
+    assert_true(id_eq(&call->ended_jobs->id, &cancelled.id));
+    assert_true(id_eq(&call->ended_jobs->next->id, &completed.id));
+    assert_null(call->ended_jobs->next->next);
+}
+
 static void cancel_refunds_what_is_neither_approved_nor_pending(void **state)
 {
     struct market    *market = *state;
@@ -471,6 +488,7 @@ int main(void)
         market_test(states_move_only_along_the_map),
         market_test(job_as_created_forgets_what_happened),
         market_test(cancel_of_an_untouched_job_refunds_all_of_it),
+        market_test(end_of_a_job_is_noted_for_after_the_commit),
         market_test(cancel_refunds_what_is_neither_approved_nor_pending),
         market_test(cancel_with_everything_pending_writes_no_refund),
         market_test(pending_work_of_a_cancelled_job_is_paid_when_approved),

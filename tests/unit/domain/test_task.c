@@ -216,6 +216,28 @@ static void next_due_is_the_earliest_of_the_kind(void **state)
     assert_int_equal(due_ms, market->now_ms + LEASE_MS);
 }
 
+static void load_is_counted_by_kind_and_claimed_tasks_are_not_due(void **state)
+{
+    struct market   *market = *state;
+    struct task_load load;
+    add(market, TASK_SCORE);
+    market->now_ms += 5000;
+    add(market, TASK_SCORE);
+    add(market, TASK_DELIVER);
+    DONE(market, task_load_read(&market->call, &load));
+    assert_int_equal(load.count[TASK_SCORE], 2);
+    assert_int_equal(load.due[TASK_SCORE], 2);
+    assert_int_equal(load.late_s[TASK_SCORE], 5);
+    assert_int_equal(load.count[TASK_DELIVER], 1);
+    assert_int_equal(load.late_s[TASK_DELIVER], 0);
+    claim(market);
+    claim(market);
+    DONE(market, task_load_read(&market->call, &load));
+    assert_int_equal(load.count[TASK_SCORE], 2);
+    assert_int_equal(load.due[TASK_SCORE], 0);
+    assert_int_equal(load.late_s[TASK_SCORE], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +254,7 @@ int main(void)
         task_test(back_off_doubles_from_two_seconds_to_ten_minutes),
         task_test(back_off_stays_at_its_most_after_any_number_of_failures),
         task_test(next_due_is_the_earliest_of_the_kind),
+        task_test(load_is_counted_by_kind_and_claimed_tasks_are_not_due),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,8 @@ enum { PROBE_WAIT_S = 30, PROBE_SMALL_BYTES = 1000, PROBE_ECHO_BYTES = 2 << 20, 
 
 /* Paths: /echo gives the body back, /where path and query, /stream counts what it is given,
  * /small takes PROBE_SMALL_BYTES, /refuse answers 404 from the headers, /refuse-type 415 from the
- * first piece, /later is answered by another thread, /hold when the test says so (/block too, and
+ * first piece, /later is answered by another thread, /park waits
+ * for long and /park-large for a large reply, /hold when the test says so (/block too, and
  * its poll thread does nothing else meanwhile), /file/O/L from
  * the file, /status/N with that status; everything else is "hello". */
 struct probe {
@@ -42,6 +43,8 @@ struct probe {
     struct http_exchange *parked[PARKED_MAX]; /* a ring: /later, and /hold once released */
     size_t                parked_first, parked_end;
     struct http_exchange *held;
+    struct http_parked    waiting[8]; /* /park, in the order of their coming */
+    int                   waiting_count;
     int                   blocked_count;
     int                   may_go_on_count; /* so many of them */
     bool                  is_ending;
@@ -122,6 +125,31 @@ static inline void probe_suspend(struct probe *probe, struct http_exchange *exch
     pthread_mutex_unlock(&probe->lock);
 }
 
+static inline void probe_wait(struct probe *probe, struct http_exchange *exchange)
+{
+    bool is_large = str_eq(exchange->path, STR("/park-large"));
+    pthread_mutex_lock(&probe->lock);
+    CHECK(probe->waiting_count < (int)COUNT_OF(probe->waiting));
+    http_park(exchange, is_large ? HTTP_PARKED_REPLY_BYTES_MAX + 1 : HTTP_PARKED_REPLY_BYTES_MAX,
+              &probe->waiting[probe->waiting_count++]);
+    pthread_cond_broadcast(&probe->changed);
+    pthread_mutex_unlock(&probe->lock);
+}
+
+/* Answer a waiting one, as any thread may. */
+static inline void probe_answer(struct http_parked *parked, struct str body)
+{
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct http_exchange *exchange = http_unpark(parked, &arena);
+    CHECK(str_eq(exchange->method, STR("GET")) && exchange->started_us > 0);
+    http_reply_header(exchange, "X-Peer", exchange->peer);
+    http_reply(exchange, 200, body);
+    http_resume(exchange);
+    http_parked_end(parked);
+    arena_deinit(&arena);
+}
+
 static inline void probe_block(struct probe *probe)
 {
     pthread_mutex_lock(&probe->lock);
@@ -153,6 +181,8 @@ static inline void probe_on_request(void *context, struct http_exchange *exchang
     if (str_eq(exchange->path, STR("/block"))) probe_block(probe);
     if (str_eq(exchange->path, STR("/later")) || str_eq(exchange->path, STR("/hold"))) {
         probe_suspend(probe, exchange);
+    } else if (str_starts_with(exchange->path, STR("/park"))) {
+        probe_wait(probe, exchange);
     } else if (http_body_is_too_large(exchange)) {
         CHECK(exchange->body.len == 0);
         http_reply(exchange, 413, STR("too much"));
@@ -166,6 +196,9 @@ static inline void probe_on_request(void *context, struct http_exchange *exchang
                               STR_ARG(exchange->query), exchange->query.data ? "query" : "none"));
     } else if (str_eq(exchange->path, STR("/header"))) {
         struct str value = http_header(exchange, "x-probe");
+        http_reply(exchange, 200, value.data ? value : STR("absent"));
+    } else if (str_eq(exchange->path, STR("/headers"))) {
+        struct str value = http_header_list(exchange, "x-probe");
         http_reply(exchange, 200, value.data ? value : STR("absent"));
     } else if (str_eq(exchange->path, STR("/stream"))) {
         struct probe_stream *stream = exchange->app_state;

@@ -58,6 +58,18 @@ static void header_is_found_in_any_case_and_trimmed(void **state)
     assert_string_equal(response.body_text, "absent");
 }
 
+static void values_of_a_repeated_header_are_one_list(void **state)
+{
+    (void)state;
+    ask(&probe,
+        "GET /headers HTTP/1.1\r\n" HOST "X-PROBE: a, b\r\nX-Other: x\r\nX-Probe:\r\nx-probe: "
+        "c\r\n\r\n",
+        &response);
+    assert_string_equal(response.body_text, "a, b,,c");
+    ask(&probe, "GET /headers HTTP/1.1\r\n" HOST "X-Prob: a\r\n\r\n", &response);
+    assert_string_equal(response.body_text, "absent");
+}
+
 static void empty_header_value_is_allowed(void **state)
 {
     (void)state;
@@ -372,6 +384,7 @@ int main(void)
         T(path_and_query_arrive_as_they_were_sent),
         T(query_of_any_shape_arrives_up_to_the_limit),
         T(header_is_found_in_any_case_and_trimmed),
+        T(values_of_a_repeated_header_are_one_list),
         T(empty_header_value_is_allowed),
         T(peer_address_is_known),
         T(headers_up_to_the_limit_are_taken),

@@ -145,6 +145,7 @@ static void full_queue_refuses_and_takes_again_later(void **state)
         submit(pool, &jobs[i]);
     }
     struct io_job refused = { count_up, &refused_count, NULL };
+    assert_int_equal(io_pool_queued(pool), IO_POOL_QUEUE_MAX);
     assert_int_equal(io_pool_submit(pool, &refused, &error), ERR_UNAVAILABLE);
     assert_string_equal(error.slug, "io_queue_full");
 
