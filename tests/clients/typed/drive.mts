@@ -103,6 +103,7 @@ export function callsOf(world: World): Calls {
     /* The server. */
     healthz: () => anybody.GET("/healthz"),
     readyz: () => anybody.GET("/readyz"),
+    getMetrics: () => anybody.GET("/metrics", { parseAs: "text" }),
     getContract: () => anybody.GET("/openapi.json"),
     advanceTestClock: () => anybody.POST("/test/clock/advance", { body: { seconds: 1 } }),
 
@@ -166,7 +167,6 @@ export function callsOf(world: World): Calls {
       return reply;
     },
     listJobs: () => buyer.GET("/v1/jobs", { params: { query: { status: "open", type: "data_collection", limit: 1 } } }),
-    getJob: () => buyer.GET("/v1/jobs/{job_id}", { params: { path: { job_id } } }),
     getWorkerFeed: () => worker.GET("/worker/v1/jobs", { params: { query: { limit: 5 } } }),
     getWorkerJob: () => worker.GET("/worker/v1/jobs/{job_id}", { params: { path: { job_id } } }),
     acceptJob: async () => {
@@ -196,6 +196,7 @@ export function callsOf(world: World): Calls {
     getWorkerSubmission: () => scored(submission_id),
     listWorkerSubmissions: () => worker.GET("/worker/v1/submissions"),
     getEarnings: () => worker.GET("/worker/v1/earnings"),
+    getJob: () => buyer.GET("/v1/jobs/{job_id}", { params: { path: { job_id }, header: { Prefer: "wait=60" } } }),
     getJobFiles: async () => {
       const reply = await buyer.GET("/v1/jobs/{job_id}/files", { params: { path: { job_id }, query: { min_score: 1 } } });
       file = theFirst(must(reply).data);
