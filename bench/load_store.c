@@ -6,7 +6,7 @@
  * Every live organisation gets its share, job by job in turns, spread over the last sixty days. A
  * fifth of the jobs is open and holds its price; the others were cancelled after their submissions
  * had been rejected, each of which gave its price back in a row of its own: 1 deduction and 5
- * refunds. It is all paid from one purchase, made before everything else; the credit that the
+ * refunds. It is all paid from one gift, made before everything else; the credit that the
  * organisation was created with comes after it in the chain of running balances. */
 #include "bench_store.h"
 
@@ -66,7 +66,7 @@ static void prepare(struct loader *l)
         l->db, "INSERT INTO job_lots (job_id, lot_id, cents, expires_ms) VALUES (?,?,?,?)");
 }
 
-/* The purchase that pays for everything, and its lot with what will be left of it. */
+/* The gift that pays for everything, and its lot with what will be left of it. */
 static void buy_credit(struct loader *l, struct organisation *org, int64_t cents)
 {
     char          id[BENCH_ID_BYTES];
@@ -76,8 +76,8 @@ static void buy_credit(struct loader *l, struct organisation *org, int64_t cents
     bench_id(id, "crtx_", l->began_ms, ++l->number);
     bench_id(org->lot_id, "lot_", l->began_ms, l->number);
     org->balance_cents = cents;
-    bench_run(l->transfer, "tttttiinnntii", org->id, id, "purchase", "external", "available", cents,
-              cents, "Credits bought", l->began_ms + YEAR_MS, l->began_ms);
+    bench_run(l->transfer, "tttttiinnntii", org->id, id, "bonus", "promotions", "available", cents,
+              cents, "Credits given", l->began_ms + YEAR_MS, l->began_ms);
     bench_run(lot, "ttiii", org->lot_id, org->id, cents, cents, l->began_ms + YEAR_MS);
     sqlite3_finalize(lot);
 }

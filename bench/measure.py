@@ -91,12 +91,21 @@ class Bench:
 
     # --- writing
 
+    def schema(self):
+        """All migrations as one script."""
+        path = self.path("schema.sql")
+        folder = os.path.join(peers.REPOSITORY, "sql")
+        with open(path, "w", encoding="utf-8") as out:
+            for name in sorted(os.listdir(folder)):
+                with open(os.path.join(folder, name), encoding="utf-8") as one:
+                    out.write(one.read())
+        return path
+
     def raw(self, organisations_count):
         self.raw_runs += 1
         store = self.path(f"raw{self.raw_runs}.db")
         done = subprocess.run(
-            [os.path.join(BUILD, "raw_insert"), store,
-             os.path.join(peers.REPOSITORY, "sql", "0001_start.sql"), str(organisations_count),
+            [os.path.join(BUILD, "raw_insert"), store, self.schema(), str(organisations_count),
              str(self.options.seconds)], check=True, stdout=subprocess.PIPE, text=True)
         jobs, seconds, cpu_s = map(float, done.stdout.split())
         for suffix in ("", "-wal", "-shm"):

@@ -32,7 +32,7 @@ struct organisation {
 
 struct writer {
     sqlite3      *db;
-    sqlite3_stmt *job, *balance, *transfer, *lot, *part, *idempotency;
+    sqlite3_stmt *job, *balance, *transfer, *lot, *part, *idempotency, *audit;
     uint64_t      number; /* of the last id */
     int64_t       now_ms;
     int64_t       lot_expires_ms;
@@ -74,6 +74,9 @@ static void prepare(struct writer *w)
         w->db, "INSERT INTO idempotency (owner_id, environment, operation, key, fingerprint,"
                " asker_id, status, resource_id, response, is_sealed, created_ms)"
                " VALUES (?,?,?,?,?,?,?,?,?,?,?)");
+    w->audit = bench_prepare(
+        w->db, "INSERT INTO audit_events (id, org_id, environment, action, object_id, actor,"
+               " source, request_id) VALUES (?,?,?,?,?,?,?,?)");
 }
 
 static void make_organisation(struct writer *w, struct organisation *org)
@@ -121,9 +124,12 @@ static void insert_job(struct writer *w, struct organisation *org)
     const int64_t price = PRICE_CENTS, total = PRICE_CENTS * FILES_NEEDED;
     const int64_t zero = 0, three = 3, created = 201;
     char          job_id[BENCH_ID_BYTES], transfer_id[BENCH_ID_BYTES], once[64], key[40];
+    char          audit_id[BENCH_ID_BYTES], request_id[BENCH_ID_BYTES];
     uint64_t      random[4];
     bench_id(job_id, "job_", w->now_ms, ++w->number);
     bench_id(transfer_id, "crtx_", w->now_ms, w->number);
+    bench_id(audit_id, "aud_", w->now_ms, w->number);
+    bench_id(request_id, "req_", w->now_ms, w->number);
     snprintf(once, sizeof(once), "escrow:%s", job_id);
     random_bytes(random);
     snprintf(key, sizeof(key), "%016llx%016llx", (unsigned long long)random[0],
@@ -158,6 +164,8 @@ static void insert_job(struct writer *w, struct organisation *org)
               "nii",
               org->id, zero, "createJob", key, (const void *)random, org->key_id, created, job_id,
               zero, w->now_ms);
+    bench_run(w->audit, "ttittttt", audit_id, org->id, zero, "job.created", job_id, org->key_id,
+              "127.0.0.1", request_id);
 }
 
 int main(int argc, char **argv)

@@ -10,8 +10,7 @@ static struct str header_of(const void *context, const char *name)
     return http_header(context, name);
 }
 
-/* The peer, or, behind the trusted proxy, the last hop it names. */
-static struct str client_address(const struct exchange *exchange)
+struct str admission_client_address(const struct exchange *exchange)
 {
     struct str peer = exchange->http->peer, proxy = exchange->api->config->trusted_proxy;
     if (proxy.len == 0 || !str_eq(peer, proxy)) return peer;
@@ -25,8 +24,8 @@ static struct str client_address(const struct exchange *exchange)
 static bool take_of_address(struct exchange *exchange, const char *what, int64_t per_minute)
 {
     struct meter_reading reading;
-    struct str           name =
-        str_format(exchange->http->arena, "%s:%.*s", what, STR_ARG(client_address(exchange)));
+    struct str           name = str_format(exchange->http->arena, "%s:%.*s", what,
+                                           STR_ARG(admission_client_address(exchange)));
     meter_take(exchange->api->meter, name, per_minute, exchange->call.now_ms, &reading);
     if (!reading.is_allowed) exchange->call.error.retry_after_s = reading.retry_after_s;
     return reading.is_allowed;
@@ -55,7 +54,10 @@ static enum err authenticate(struct exchange *exchange)
     else
         e = worker_authenticate(&exchange->call, bearer, &exchange->actor);
     if (e == ERR_UNAUTHENTICATED) return exchange_count_failure(exchange);
-    return e;
+    if (e) return e;
+    exchange->call.actor = exchange->actor;
+    rehash_note(exchange->api->rehash, &exchange->call, bearer);
+    return ERR_OK;
 }
 
 static enum err take_rate(struct exchange *exchange)
@@ -101,7 +103,6 @@ enum err admission_admit(struct exchange *exchange)
 {
     enum err e = authenticate(exchange);
     if (e) return e;
-    exchange->call.actor = exchange->actor;
     e = take_rate(exchange);
     if (e) return e;
     e = check_sign_up(exchange);
@@ -123,6 +124,9 @@ static enum err check_idempotency_key(struct exchange *exchange)
     exchange->has_idempotency_key = true;
     exchange->idempotency.operation = exchange->request.operation->operation_id;
     exchange->idempotency.key = key;
+    exchange->idempotency.has_secret_body = /* it stands for the credential */
+        exchange->request.operation->security == SECURITY_NONE;
+    idempotency_set_owner(&exchange->idempotency, &exchange->actor);
     idempotency_fingerprint(exchange->http->method, exchange->http->path, exchange->http->query,
                             exchange->http->body, exchange->idempotency.fingerprint);
     return ERR_OK;

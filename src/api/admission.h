@@ -17,4 +17,7 @@ MUST_USE enum err admission_check_parameters(struct exchange *exchange);
 /* 400 and 422: the body. Sets exchange->request.body. */
 MUST_USE enum err admission_check_body(struct exchange *exchange);
 
+/* Who sent it: the peer, or, behind the trusted proxy, the last hop it names. */
+struct str admission_client_address(const struct exchange *exchange);
+
 #endif

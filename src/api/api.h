@@ -11,6 +11,7 @@
 #include "domain/idempotency.h"
 #include "domain/meter.h"
 #include "domain/page.h"
+#include "domain/rehash.h"
 #include "platform/blob.h"
 #include "platform/db_readers.h"
 #include "platform/http_server.h"
@@ -36,6 +37,7 @@ struct api {
     struct io_pool          *io_pool;
     const struct blob_store *blobs;
     struct meter            *meter;
+    struct rehash_table     *rehash;
     struct upload_table     *uploads;
     struct long_poll        *long_poll;
     struct after_commit      after_commit;
@@ -98,6 +100,7 @@ struct exchange {
     bool                  has_idempotency_key;
     bool                  is_replay;
     bool                  is_long_poll; /* answered after it has waited */
+    bool                  is_noted;     /* the audit has its row, as of a commit */
     struct arena_mark     mark;         /* where a run of the handler begins */
     struct write_job      write_job;
     struct io_job         io_job;
@@ -134,9 +137,10 @@ struct binding {
 
 /* The tables of the handler files, each ended by an empty row. */
 extern const struct binding jobs_bindings[], sign_up_bindings[], keys_bindings[],
-    billing_bindings[], organisation_bindings[], webhooks_bindings[], events_bindings[],
-    worker_bindings[], worker_jobs_bindings[], submissions_bindings[], uploads_bindings[],
-    downloads_bindings[], server_bindings[], metrics_bindings[];
+    billing_bindings[], purchase_bindings[], organisation_bindings[], webhooks_bindings[],
+    events_bindings[], audit_bindings[], worker_bindings[], worker_jobs_bindings[],
+    submissions_bindings[], uploads_bindings[], downloads_bindings[], server_bindings[],
+    metrics_bindings[];
 
 /* --- for handlers --- */
 
@@ -162,6 +166,17 @@ MUST_USE enum err exchange_commit(struct exchange *exchange,
                                   enum err (*run)(struct call *call, void *argument),
                                   void *argument);
 
+/* The same for what ends in a reply, by the Idempotency-Key when one came: the transaction finds
+ * and replays the first reply, or runs, fills reply, and binds the key to it. An operation without
+ * a credential sets exchange->idempotency's owner and asker before. */
+typedef enum err  answer_fn(struct call *call, void *argument, struct reply *reply);
+MUST_USE enum err exchange_answer(struct exchange *exchange, answer_fn *answer, void *argument);
+
+/* Was it answered before, as far as this thread's reader knows? Then the reply is that one, and
+ * *ret_is_there. For what costs too much to do only to be refused. ERR_CONFLICT
+ * "idempotency_key_reused". */
+MUST_USE enum err exchange_find_reply(struct exchange *exchange, bool *ret_is_there);
+
 /* A refused credential counts against its address: yields the error that is there, or, when the
  * address has had too many, ERR_LIMITED "too_many_failures" in its place. */
 enum err exchange_count_failure(struct exchange *exchange);
@@ -174,7 +189,8 @@ MUST_USE enum err account_body_fault(struct call *call, enum err e);
 
 /* Bind every operation of the contract to its handler: from the tables above, and from one more.
  * ERR_INVALID "operation_unbound" (no handler) | "handler_unknown" (no such operation) |
- * "handler_mismatch" (its access kind has another shape). */
+ * "handler_mismatch" (its access kind has another shape) | "operation_unaudited" (an API key
+ * changes something by it, and x-audit does not say what). */
 MUST_USE enum err api_bind(struct api *api, const struct binding *more, struct error *error);
 
 /* The four callbacks for http_server_start; context is the api. */

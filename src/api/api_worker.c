@@ -9,24 +9,35 @@ struct sign_in {
     struct worker_session session;
 };
 
-/* One session reply, or the error of the commit that should have made it. */
-static enum err reply_session(struct exchange *exchange, enum err e, const struct sign_in *sign_in)
+static enum err answer_session(struct call *call, void *argument, struct reply *reply)
 {
+    struct sign_in *sign_in = argument;
+    enum err        e = worker_session_create(call, &sign_in->worker_id, WORKER_SESSION_LIFETIME_MS,
+                                              &sign_in->session);
     if (e) return e;
-    exchange->reply.status = 201;
-    exchange->reply.carries_secret = true;
-    render_worker_session(&exchange->reply.out, NULL, &sign_in->session);
+    reply->status = 201;
+    reply->carries_secret = true;
+    render_worker_session(&reply->out, NULL, &sign_in->session);
     return ERR_OK;
 }
 
-static enum err commit_join(struct call *call, void *argument)
+static enum err answer_join(struct call *call, void *argument, struct reply *reply)
 {
     struct sign_in *sign_in = argument;
     enum err        e = invite_use(call, sign_in->invite, sign_in->name, sign_in->email,
                                    sign_in->password_hash, &sign_in->worker_id);
     if (e) return e;
-    return worker_session_create(call, &sign_in->worker_id, WORKER_SESSION_LIFETIME_MS,
-                                 &sign_in->session);
+    return answer_session(call, sign_in, reply);
+}
+
+/* The invite's own keys: who repeats one must have the invite, and say the same password. */
+static enum err find_joined(struct exchange *exchange, struct str invite, bool *ret_is_there)
+{
+    struct idempotency *idempotency = &exchange->idempotency;
+    enum err            e = invite_find(&exchange->call, invite, &idempotency->owner_id);
+    if (e) return e;
+    idempotency->asker_id = idempotency->owner_id;
+    return exchange_find_reply(exchange, ret_is_there);
 }
 
 static enum err join(struct exchange *exchange)
@@ -34,27 +45,23 @@ static enum err join(struct exchange *exchange)
     struct call   *call = &exchange->call;
     const json_t  *body = exchange->request.body;
     struct id      invite_id;
+    bool           is_there;
     struct sign_in sign_in = {
         .invite = in_text(body, "invite", call->arena),
         .name = in_text(body, "name", call->arena),
         .email = in_text(body, "email", call->arena),
     };
     /* Look before the costly hash; the commit looks again. */
-    enum err e = invite_check(call, sign_in.invite, &invite_id);
+    enum err e = find_joined(exchange, sign_in.invite, &is_there);
+    if (e || is_there) return e;
+    e = invite_check(call, sign_in.invite, &invite_id);
     if (e) return e;
     char hash[PASSWORD_HASH_BYTES_MAX];
     e = password_hash(in_text(body, "password", call->arena), hash, &call->error);
     if (e) return e;
     sign_in.password_hash = str_of(hash);
-    e = exchange_commit(exchange, commit_join, &sign_in);
-    return reply_session(exchange, account_body_fault(call, e), &sign_in);
-}
-
-static enum err commit_session(struct call *call, void *argument)
-{
-    struct sign_in *sign_in = argument;
-    return worker_session_create(call, &sign_in->worker_id, WORKER_SESSION_LIFETIME_MS,
-                                 &sign_in->session);
+    e = exchange_answer(exchange, answer_join, &sign_in);
+    return account_body_fault(call, e);
 }
 
 /* A hash that no password has: an unknown address costs as much time as a known one. */
@@ -80,8 +87,9 @@ static enum err sign_in(struct exchange *exchange)
                  "wrong e-mail address or password");
         return exchange_count_failure(exchange);
     }
-    e = exchange_commit(exchange, commit_session, &sign_in);
-    return reply_session(exchange, e, &sign_in);
+    /* Only who has the password finds the worker's keys. */
+    exchange->idempotency.owner_id = exchange->idempotency.asker_id = sign_in.worker_id;
+    return exchange_answer(exchange, answer_session, &sign_in);
 }
 
 static enum err sign_out(struct call *call, const struct request *request, struct reply *reply)

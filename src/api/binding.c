@@ -3,10 +3,10 @@
 /* --- binding --- */
 
 static const struct binding *const binding_tables[] = {
-    jobs_bindings,         sign_up_bindings,     keys_bindings,    billing_bindings,
-    organisation_bindings, webhooks_bindings,    events_bindings,  worker_bindings,
-    worker_jobs_bindings,  submissions_bindings, uploads_bindings, downloads_bindings,
-    server_bindings,       metrics_bindings,
+    jobs_bindings,     sign_up_bindings,      keys_bindings,        billing_bindings,
+    purchase_bindings, organisation_bindings, webhooks_bindings,    events_bindings,
+    audit_bindings,    worker_bindings,       worker_jobs_bindings, submissions_bindings,
+    uploads_bindings,  downloads_bindings,    server_bindings,      metrics_bindings,
 };
 
 static bool has_shape_of(const struct binding *binding, enum contract_access access)
@@ -36,6 +36,21 @@ static enum err bind_table(struct api *api, const struct binding *table, struct 
     return ERR_OK;
 }
 
+/* What a key changes is noted: nobody forgets to say as what. */
+static enum err check_audited(const struct api *api, struct error *error)
+{
+    for (int i = 0; i < contract_operations_count(api->contract); i++) {
+        const struct contract_operation *operation = contract_operation_at(api->contract, i);
+        bool                             is_change =
+            operation->security == SECURITY_API_KEY && operation->access != ACCESS_READ;
+        if (is_change && operation->audit_action.data == NULL)
+            return FAIL(error, ERR_INVALID, "operation_unaudited",
+                        "%.*s changes something and has no x-audit",
+                        STR_ARG(operation->operation_id));
+    }
+    return ERR_OK;
+}
+
 enum err api_bind(struct api *api, const struct binding *more, struct error *error)
 {
     enum err e = bind_table(api, more, error);
@@ -46,7 +61,7 @@ enum err api_bind(struct api *api, const struct binding *more, struct error *err
         if (api->bindings[i] == NULL)
             return FAIL(error, ERR_INVALID, "operation_unbound", "%.*s has no handler",
                         STR_ARG(contract_operation_at(api->contract, i)->operation_id));
-    return ERR_OK;
+    return check_audited(api, error);
 }
 
 /* --- for handlers --- */

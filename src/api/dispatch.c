@@ -6,6 +6,7 @@
 #include "base/encode.h"
 #include "base/log.h"
 #include "domain/api_key.h"
+#include "domain/audit_event.h"
 #include "domain/worker.h"
 #include "platform/metrics.h"
 
@@ -48,32 +49,71 @@ static enum err remember(struct exchange *exchange)
                              reply->carries_secret);
 }
 
+enum err exchange_find_reply(struct exchange *exchange, bool *ret_is_there)
+{
+    *ret_is_there = false;
+    if (!exchange->has_idempotency_key) return ERR_OK;
+    struct stored_reply stored;
+    enum err e = idempotency_find(&exchange->call, &exchange->idempotency, &stored, ret_is_there);
+    if (e || !*ret_is_there) return e;
+    return replay(exchange, &stored);
+}
+
+/* What it was done to: what was made, what the path names, or else the organisation. */
+static struct str object_of(const struct exchange *exchange)
+{
+    struct str body = buf_str(&exchange->reply.body), start = STR("{\"id\":\""), id;
+    if (exchange->reply.resource_id.data) return exchange->reply.resource_id;
+    if (exchange->reply.status == 201 && str_starts_with(body, start)) {
+        body = str_skip(body, start.len);
+        if (str_cut(&body, '"', &id)) return id;
+    }
+    if (exchange->request.match.path_values_count > 0)
+        return exchange->request.match.path_values[0];
+    return id_str(&exchange->actor.org_id);
+}
+
+/* Write down, in its commit, what an API key does, as its operation's x-audit calls it. */
+static enum err note(struct exchange *exchange)
+{
+    const struct contract_operation *operation = exchange->request.operation;
+    struct call                     *call = &exchange->call;
+    bool                             is_told = exchange->is_noted || exchange->is_replay;
+    if (operation->audit_action.data == NULL || is_told) return ERR_OK;
+    return audit_note(call, &call->actor.org_id, call->actor.environment, operation->audit_action,
+                      object_of(exchange));
+}
+
 /* One run inside the writer's transaction, from nothing each time. */
-static enum err run_write(struct exchange *exchange)
+static enum err run_answer(struct exchange *exchange, struct db *db, answer_fn *answer,
+                           void *argument)
 {
     struct call *call = &exchange->call;
-    enum err     e = recheck(call);
+    bool         is_there;
+    arena_rewind(exchange->http->arena, exchange->mark);
+    reply_begin(&exchange->reply, exchange->http->arena);
+    exchange->is_replay = false;
+    call_begin(call, db, world_now_ms(exchange->api->world), &exchange->actor);
+    enum err e = recheck(call);
     if (e) return e;
-    if (exchange->has_idempotency_key) {
-        struct stored_reply stored;
-        bool                is_there;
-        e = idempotency_find(call, &exchange->idempotency, &stored, &is_there);
-        if (e) return e;
-        if (is_there) return replay(exchange, &stored);
-    }
-    e = exchange->binding->handle(call, &exchange->request, &exchange->reply);
+    e = exchange_find_reply(exchange, &is_there);
+    if (e || is_there) return e;
+    e = answer(call, argument, &exchange->reply);
+    if (e == ERR_OK) e = note(exchange);
     if (e || !exchange->has_idempotency_key) return e;
     return remember(exchange);
+}
+
+static enum err handle(struct call *call, void *argument, struct reply *reply)
+{
+    struct exchange *exchange = argument;
+    return exchange->binding->handle(call, &exchange->request, reply);
 }
 
 static enum err write_run(void *argument, struct db *db, struct error *error)
 {
     struct exchange *exchange = argument;
-    arena_rewind(exchange->http->arena, exchange->mark);
-    reply_begin(&exchange->reply, exchange->http->arena);
-    exchange->is_replay = false;
-    call_begin(&exchange->call, db, world_now_ms(exchange->api->world), &exchange->actor);
-    enum err e = run_write(exchange);
+    enum err         e = run_answer(exchange, db, handle, exchange);
     if (e) *error = exchange->call.error;
     return e;
 }
@@ -116,7 +156,19 @@ static enum err commit_run(void *argument, struct db *db, struct error *error)
     call_begin(&exchange->call, db, world_now_ms(exchange->api->world), &exchange->actor);
     enum err e = recheck(&exchange->call);
     if (e == ERR_OK) e = commit->run(&exchange->call, commit->argument);
+    if (e == ERR_OK) e = note(exchange);
     if (e) *error = exchange->call.error;
+    return e;
+}
+
+static enum err commit_call(struct exchange *exchange,
+                            enum err (*run)(void *argument, struct db *db, struct error *error),
+                            void *argument)
+{
+    struct error error = { 0 };
+    enum err     e = writer_call(exchange->api->writer, run, argument, &error);
+    if (e) exchange->call.error = error;
+    if (e == ERR_OK) after_commit_tell(&exchange->api->after_commit, &exchange->call);
     return e;
 }
 
@@ -124,11 +176,31 @@ enum err exchange_commit(struct exchange *exchange,
                          enum err (*run)(struct call *call, void *argument), void *argument)
 {
     struct commit commit = { exchange, run, argument };
-    struct error  error = { 0 };
-    enum err      e = writer_call(exchange->api->writer, commit_run, &commit, &error);
-    if (e) exchange->call.error = error;
-    if (e == ERR_OK) after_commit_tell(&exchange->api->after_commit, &exchange->call);
+    enum err      e = commit_call(exchange, commit_run, &commit);
+    if (e == ERR_OK) exchange->is_noted = true;
     return e;
+}
+
+struct answering {
+    struct exchange *exchange;
+    answer_fn       *answer;
+    void            *argument;
+};
+
+static enum err answering_run(void *argument, struct db *db, struct error *error)
+{
+    struct answering *answering = argument;
+    struct exchange  *exchange = answering->exchange;
+    enum err          e = run_answer(exchange, db, answering->answer, answering->argument);
+    if (e) *error = exchange->call.error;
+    return e;
+}
+
+enum err exchange_answer(struct exchange *exchange, answer_fn *answer, void *argument)
+{
+    struct answering answering = { exchange, answer, argument };
+    exchange->mark = arena_mark(exchange->http->arena);
+    return commit_call(exchange, answering_run, &answering);
 }
 
 /* --- on the I/O pool --- */

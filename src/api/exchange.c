@@ -1,5 +1,6 @@
 #include "api/exchange.h"
 
+#include "api/admission.h"
 #include "api/reply.h"
 
 struct exchange *exchange_open(struct api *api, struct http_exchange *http)
@@ -13,6 +14,8 @@ struct exchange *exchange_open(struct api *api, struct http_exchange *http)
     exchange->request.http = http;
     exchange->request.api = api;
     exchange->request_id = id_new(ID_REQUEST, world_now_ms(api->world));
+    exchange->call.origin =
+        (struct origin){ admission_client_address(exchange), exchange->request_id };
     reply_begin(&exchange->reply, http->arena);
     http->app_state = exchange;
     return exchange;

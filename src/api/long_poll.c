@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { ANSWER_ARENA_BYTES_MAX = 8 << 20 };
+enum { ANSWER_ARENA_BYTES_MAX = 8 << 20, ANSWERS_IN_SNAPSHOT_MAX = 64 };
 
 struct long_poll {
     struct api          *api;
@@ -74,20 +74,32 @@ bool long_poll_begin(struct exchange *exchange, enum err *e)
 
 /* --- answering --- */
 
-static enum err read_job(struct exchange *exchange)
+/* In the snapshot that the batch has, or the first of it begins. */
+static enum err join_snapshot(struct exchange *exchange, struct db **snapshot)
 {
-    enum err e = exchange_match(exchange);
-    if (e) return e;
-    e = exchange_begin_read(exchange);
-    if (e) return e;
-    e = api_key_recheck(&exchange->call); /* it may have been revoked meanwhile */
-    if (e == ERR_OK)
-        e = exchange->binding->handle(&exchange->call, &exchange->request, &exchange->reply);
-    exchange_end_read(exchange);
+    if (*snapshot) {
+        int64_t now_ms = world_now_ms(exchange->api->world);
+        call_begin(&exchange->call, *snapshot, now_ms, &exchange->actor);
+        return ERR_OK;
+    }
+    enum err e = exchange_begin_read(exchange);
+    if (e == ERR_OK) *snapshot = exchange->call.db;
     return e;
 }
 
-static void answer(struct long_poll *poll, struct waiter *waiter, struct arena *arena)
+static enum err read_job(struct exchange *exchange, struct db **snapshot)
+{
+    enum err e = exchange_match(exchange);
+    if (e) return e;
+    e = join_snapshot(exchange, snapshot);
+    if (e) return e;
+    e = api_key_recheck(&exchange->call); /* it may have been revoked meanwhile */
+    if (e) return e;
+    return exchange->binding->handle(&exchange->call, &exchange->request, &exchange->reply);
+}
+
+static void answer(struct long_poll *poll, struct waiter *waiter, struct arena *arena,
+                   struct db **snapshot)
 {
     struct http_exchange *http = http_unpark(&waiter->parked, arena);
     http->path = str_format(http->arena, "/v1/jobs/%s", waiter->job_id.text);
@@ -99,24 +111,43 @@ static void answer(struct long_poll *poll, struct waiter *waiter, struct arena *
     exchange->is_metered = true;
     exchange->is_long_poll = true;
     metric_add(METRIC_REQUESTS_NOW, 1);
-    enum err e = read_job(exchange);
+    enum err e = read_job(exchange, snapshot);
     if (e == ERR_OK) say_applied(exchange, waiter->wait_s);
     exchange_finish(exchange, e);
     http_resume(http);
+}
+
+/* The snapshot is younger than what made any of them due. */
+static void answer_batch(struct long_poll *poll, struct waiter *const *batch, int count,
+                         struct arena *arena)
+{
+    struct db        *snapshot = NULL;
+    struct arena_mark start = arena_mark(arena);
+    for (int i = 0; i < count; i++) {
+        answer(poll, batch[i], arena, &snapshot);
+        arena_rewind(arena, start);
+    }
+    if (snapshot == NULL) return;
+    CHECK(db_open_statements(snapshot) == 0);
+    db_rollback(snapshot);
 }
 
 /* First all are answered, then their connections are seen to: so the last hears soonest. */
 static void answer_due(struct long_poll *poll, struct waiter *waiter)
 {
     struct arena   arena;
-    struct waiter *answered = NULL, *next;
+    struct waiter *answered = NULL, *next, *batch[ANSWERS_IN_SNAPSHOT_MAX];
     arena_init(&arena, ANSWER_ARENA_BYTES_MAX);
-    struct arena_mark start = arena_mark(&arena);
-    for (; waiter; waiter = waiter_table_take_due(poll->table)) {
-        answer(poll, waiter, &arena);
-        arena_rewind(&arena, start);
-        waiter->queue_next = answered;
-        answered = waiter;
+    while (waiter) {
+        int count = 0;
+        for (; waiter && count < ANSWERS_IN_SNAPSHOT_MAX;
+             waiter = waiter_table_take_due(poll->table))
+            batch[count++] = waiter;
+        answer_batch(poll, batch, count, &arena);
+        while (count > 0) {
+            batch[--count]->queue_next = answered;
+            answered = batch[count];
+        }
     }
     arena_deinit(&arena);
     for (; answered; answered = next) {

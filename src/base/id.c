@@ -15,7 +15,8 @@ static const char *const prefixes[] = {
     [ID_REQUEST] = "req_",      [ID_WORKER] = "wkr_",      [ID_INVITE] = "inv_",
     [ID_SESSION] = "ses_",      [ID_RESERVATION] = "rsv_", [ID_UPLOAD] = "upl_",
     [ID_TASK] = "tsk_",         [ID_LOT] = "lot_",         [ID_ENDPOINT] = "whe_",
-    [ID_OCCURRENCE] = "occ_",   [ID_EVENT] = "evt_",
+    [ID_OCCURRENCE] = "occ_",   [ID_EVENT] = "evt_",       [ID_PURCHASE] = "pur_",
+    [ID_AUDIT_EVENT] = "aud_",
 };
 static_assert(COUNT_OF(prefixes) == ID_KIND__COUNT, "every kind has a prefix");
 

@@ -24,6 +24,8 @@ enum id_kind {
     ID_ENDPOINT,     /* whe_ */
     ID_OCCURRENCE,   /* occ_ */
     ID_EVENT,        /* evt_ */
+    ID_PURCHASE,     /* pur_ */
+    ID_AUDIT_EVENT,  /* aud_ */
     ID_KIND__COUNT
 };
 

@@ -9,7 +9,8 @@ static void drop_tree(void *root)
 
 /* Bound depth and size before jansson builds anything. Brackets and commas outside of text count
  * the values; the text's own grammar is jansson's business. */
-static enum err check_bounds(struct str text, struct error *error)
+static enum err check_bounds(struct str text, int64_t depth_max, int64_t values_max,
+                             struct error *error)
 {
     int64_t depth = 0, values = 0;
     bool    in_string = false;
@@ -24,11 +25,12 @@ static enum err check_bounds(struct str text, struct error *error)
         if (c == '{' || c == '[') depth++;
         if (c == '}' || c == ']') depth--;
         if (c == '{' || c == '[' || c == ',') values++;
-        if (depth > JSON_IN_DEPTH_MAX)
-            return FAIL(error, ERR_INVALID, "too_deep", "nested deeper than %d", JSON_IN_DEPTH_MAX);
-        if (values > JSON_IN_VALUES_MAX)
-            return FAIL(error, ERR_INVALID, "too_many_values", "more than %d values",
-                        JSON_IN_VALUES_MAX);
+        if (depth > depth_max)
+            return FAIL(error, ERR_INVALID, "too_deep", "nested deeper than %lld",
+                        (long long)depth_max);
+        if (values > values_max)
+            return FAIL(error, ERR_INVALID, "too_many_values", "more than %lld values",
+                        (long long)values_max);
     }
     return ERR_OK;
 }
@@ -46,10 +48,8 @@ static const char *slug_of(enum json_error_code code)
     }
 }
 
-enum err json_parse(struct arena *arena, struct str text, struct error *error, json_t **ret_root)
+static enum err parse(struct arena *arena, struct str text, struct error *error, json_t **ret_root)
 {
-    enum err e = check_bounds(text, error);
-    if (e) return e;
     if (text.len == 0) return FAIL(error, ERR_INVALID, "malformed_json", "there is no text");
 
     json_error_t fault;
@@ -61,6 +61,19 @@ enum err json_parse(struct arena *arena, struct str text, struct error *error, j
     arena_defer(arena, drop_tree, root);
     *ret_root = root;
     return ERR_OK;
+}
+
+enum err json_parse(struct arena *arena, struct str text, struct error *error, json_t **ret_root)
+{
+    enum err e = check_bounds(text, JSON_IN_DEPTH_MAX, JSON_IN_VALUES_MAX, error);
+    return e ? e : parse(arena, text, error, ret_root);
+}
+
+enum err json_parse_reply(struct arena *arena, struct str text, struct error *error,
+                          json_t **ret_root)
+{
+    enum err e = check_bounds(text, JSON_REPLY_DEPTH_MAX, INT64_MAX, error);
+    return e ? e : parse(arena, text, error, ret_root);
 }
 
 struct str json_text(const json_t *value)

@@ -8,13 +8,22 @@
 
 #include <jansson.h>
 
-enum { JSON_IN_DEPTH_MAX = 32, JSON_IN_VALUES_MAX = 100000 };
+enum {
+    JSON_IN_DEPTH_MAX = 32,
+    JSON_IN_VALUES_MAX = 100000,
+    JSON_REPLY_DEPTH_MAX = JSON_IN_DEPTH_MAX + 8,
+};
 
 /* The tree of text, dropped when the arena ends.
  * ERR_INVALID "malformed_json" | "duplicate_key" | "nul_character" | "invalid_utf8" | "too_deep" |
  * "too_many_values" | "number_out_of_range"; *ret_root is untouched then. */
 MUST_USE enum err json_parse(struct arena *arena, struct str text, struct error *error,
                              json_t **ret_root);
+
+/* The same for a reply of this program, which wraps what it once took: a little deeper, and as
+ * large as it came. */
+MUST_USE enum err json_parse_reply(struct arena *arena, struct str text, struct error *error,
+                                   json_t **ret_root);
 
 /* A member copied out; absent or of another type gives the default (STR_NONE for text).
  * in_int also takes a real number that is a whole one (3.0). Text is owned by the arena. */

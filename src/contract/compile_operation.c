@@ -90,6 +90,7 @@ static enum err read_extensions(struct compiler *compiler, const struct trail *t
     const json_t *limit = json_object_get(value, "x-body-limit");
     struct trail  limit_trail = trail_member(trail, STR("x-body-limit"));
     struct trail  scope_trail = trail_member(trail, STR("x-scope"));
+    struct trail  audit_trail = trail_member(trail, STR("x-audit"));
     operation->body_bytes_max = limit ? json_integer_value(limit) : CONTRACT_BODY_BYTES_DEFAULT;
     if (operation->body_bytes_max <= 0)
         return compile_refuse(compiler, &limit_trail, "must be at least 1");
@@ -97,6 +98,9 @@ static enum err read_extensions(struct compiler *compiler, const struct trail *t
     if (operation->scope.data && operation->scope.len == 0)
         return compile_refuse(compiler, &scope_trail, "must not be empty");
     operation->is_idempotent = json_is_true(json_object_get(value, "x-idempotent"));
+    operation->audit_action = compile_text(value, "x-audit");
+    if (operation->audit_action.data && operation->audit_action.len == 0)
+        return compile_refuse(compiler, &audit_trail, "must not be empty");
     return ERR_OK;
 }
 
@@ -185,21 +189,14 @@ enum err compile_operation(struct compiler *compiler, const struct trail *trail,
                            const struct contract_operation **ret_operation)
 {
     static const struct compile_key keys[] = {
-        { "operationId", JSON_STRING, true },
-        { "responses", JSON_OBJECT, true },
-        { "summary", JSON_STRING, false },
-        { "description", JSON_STRING, false },
-        { "tags", JSON_ARRAY, false },
-        { "deprecated", JSON_TRUE, false },
-        { "parameters", JSON_ARRAY, false },
-        { "requestBody", JSON_OBJECT, false },
-        { "security", JSON_ARRAY, false },
-        { "externalDocs", JSON_OBJECT, false },
-        { "x-scope", JSON_STRING, false },
-        { "x-access", JSON_STRING, false },
-        { "x-body-limit", JSON_INTEGER, false },
-        { "x-idempotent", JSON_TRUE, false },
-        { NULL, JSON_NULL, false },
+        { "operationId", JSON_STRING, true },    { "responses", JSON_OBJECT, true },
+        { "summary", JSON_STRING, false },       { "description", JSON_STRING, false },
+        { "tags", JSON_ARRAY, false },           { "deprecated", JSON_TRUE, false },
+        { "parameters", JSON_ARRAY, false },     { "requestBody", JSON_OBJECT, false },
+        { "security", JSON_ARRAY, false },       { "externalDocs", JSON_OBJECT, false },
+        { "x-scope", JSON_STRING, false },       { "x-access", JSON_STRING, false },
+        { "x-body-limit", JSON_INTEGER, false }, { "x-idempotent", JSON_TRUE, false },
+        { "x-audit", JSON_STRING, false },       { NULL, JSON_NULL, false },
     };
     enum err e = compile_keys(compiler, trail, value, keys);
     if (e) return e;

@@ -11,7 +11,8 @@
  *   parameter  name, in (path, query, header), required, schema (one scalar type; {} is text; of a
  *              path parameter nothing beyond "string"), description, deprecated, example, examples
  *   operation  operationId, summary, description, tags, deprecated, externalDocs, parameters,
- *              requestBody, responses, security, x-scope, x-access, x-body-limit, x-idempotent
+ *              requestBody, responses, security, x-scope, x-access, x-body-limit, x-idempotent,
+ *              x-audit
  *   path       the methods, parameters shared by them, summary, description
  *   body       content, required, description; of a media type schema, example, examples
  *   response   description, content, headers, links
@@ -76,6 +77,7 @@ struct contract_operation {
     enum contract_security security;
     int64_t                body_bytes_max; /* x-body-limit; default CONTRACT_BODY_BYTES_DEFAULT */
     bool                   is_idempotent;  /* x-idempotent */
+    struct str             audit_action;   /* x-audit; absent = nothing is noted */
     bool                   has_body;
     bool                   is_body_required;
     bool                   has_json_body; /* application/json is among the body's media types */

@@ -1,6 +1,7 @@
 #include "domain/api_key.h"
 
 #include "base/num.h"
+#include "domain/audit_event.h"
 #include "domain/secret_text.h"
 
 #include <assert.h>
@@ -28,7 +29,7 @@ bool api_key_is_well_formed(struct str secret)
 
 #define KEY_COLUMNS                                                                                \
     "id, org_id, environment, name, prefix, hint, scopes, status, rate_limit_per_minute,"          \
-    " created_ms, expires_ms, rotation_ends_ms, last_used_ms"
+    " created_ms, expires_ms, rotation_ends_ms, last_used_ms, server_key"
 
 static enum key_state state_of(struct str name, int64_t rotation_ends_ms, int64_t now_ms)
 {
@@ -52,6 +53,7 @@ static void key_read(struct stmt *q, const struct call *call, struct api_key *ke
         .expires_ms = column_int(q, 10),
         .rotation_ends_ms = column_int(q, 11),
         .last_used_ms = column_int(q, 12),
+        .server_key = (int)column_int(q, 13),
     };
     key->state = state_of(column_text(q, 7, call->arena), key->rotation_ends_ms, call->now_ms);
 }
@@ -97,6 +99,7 @@ static void actor_of(const struct api_key *key, struct actor *actor)
         .key_ends_ms = key_ends_ms(key),
         .rate_limit_per_minute = key->rate_limit_per_minute,
         .is_key_rotating = key->state == KEY_ROTATING,
+        .server_key = key->server_key,
     };
 }
 
@@ -171,10 +174,12 @@ static enum err check_may_make(struct call *call, const struct key_request *requ
 
 static enum err key_insert(struct call *call, const struct api_key *key)
 {
+    int          server_key;
+    struct str   hash = secret_hash_new(call->keyring, key->secret, call->arena, &server_key);
     struct stmt *q = db_query(call->db, "INSERT INTO api_keys (id, org_id, environment, name,"
                                         " prefix, hint, scopes, status, rate_limit_per_minute,"
-                                        " created_ms, expires_ms, hash) VALUES"
-                                        " ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)");
+                                        " created_ms, expires_ms, hash, server_key) VALUES"
+                                        " ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)");
     bind_id(q, 1, &key->id);
     bind_id(q, 2, &key->org_id);
     bind_int(q, 3, key->environment);
@@ -186,7 +191,8 @@ static enum err key_insert(struct call *call, const struct api_key *key)
     bind_nonzero(q, 9, key->rate_limit_per_minute);
     bind_int(q, 10, key->created_ms);
     bind_nonzero(q, 11, key->expires_ms);
-    bind_text(q, 12, secret_hash(call->keyring, 0, key->secret, call->arena));
+    bind_text(q, 12, hash);
+    bind_int(q, 13, server_key);
     return stmt_run(q, &call->error, NULL);
 }
 
@@ -215,6 +221,12 @@ static enum err key_make(struct call *call, const struct id *org_id,
     return ERR_OK;
 }
 
+static enum err note_made(struct call *call, const struct api_key *key)
+{
+    return audit_note(call, &key->org_id, key->environment, STR("api_key.created"),
+                      id_str(&key->id));
+}
+
 enum err api_key_create(struct call *call, const struct id *org_id,
                         const struct key_request *request, struct api_key *ret_key)
 {
@@ -225,7 +237,9 @@ enum err api_key_create(struct call *call, const struct id *org_id,
     }
     enum err e = check_may_make(call, request);
     if (e) return e;
-    return key_make(call, org_id, request, 0, ret_key);
+    e = key_make(call, org_id, request, 0, ret_key);
+    if (e || call->actor.kind == ACTOR_API_KEY) return e; /* whose requests are noted as such */
+    return note_made(call, ret_key);
 }
 
 enum err api_key_list(struct call *call, const struct id *before, int count,
@@ -281,7 +295,9 @@ enum err api_key_rotate(struct call *call, struct str id_text, struct api_key *r
     e = key_set_state(call, &old, KEY_ROTATING, ends_ms);
     if (e) return e;
     *ret_old_ends_ms = ends_ms;
-    return key_make(call, &old.org_id, &same, old.rate_limit_per_minute, ret_key);
+    e = key_make(call, &old.org_id, &same, old.rate_limit_per_minute, ret_key);
+    if (e) return e;
+    return note_made(call, ret_key);
 }
 
 enum err api_key_revoke(struct call *call, struct str id_text)

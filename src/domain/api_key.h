@@ -24,7 +24,8 @@ struct api_key {
     enum key_state   state;  /* as it is now: a rotating key past its end is revoked */
     int64_t          rate_limit_per_minute;                                  /* 0 = the setting's */
     int64_t          created_ms, expires_ms, rotation_ends_ms, last_used_ms; /* 0 = none */
-    struct str       secret; /* only of a key made by this call */
+    int              server_key; /* its hash's; 0 = not known */
+    struct str       secret;     /* only of a key made by this call */
 };
 
 struct key_request {

@@ -234,7 +234,35 @@ static struct stmt *work_has_its_task(struct db *db)
                         " WHERE s.status = 'pending_score' AND t.id IS NULL UNION ALL"
                         " SELECT f.id, 'waits for its delivery without a task' FROM files f"
                         " LEFT JOIN tasks t ON t.kind = 'deliver' AND t.subject_id = f.id"
-                        " WHERE f.delivered_ms IS NULL AND t.id IS NULL");
+                        " WHERE f.delivered_ms IS NULL AND t.id IS NULL UNION ALL"
+                        " SELECT p.id, 'waits to be charged without a task' FROM purchases p"
+                        " LEFT JOIN tasks t ON t.kind = 'top_up' AND t.subject_id = p.id"
+                        " WHERE p.kind = 'top_up' AND p.state = 'asking' AND t.id IS NULL");
+}
+
+/* 7: a purchase is credited once, as it was meant, exactly when it is paid. */
+static struct stmt *purchases_are_credited_once(struct db *db)
+{
+    return db_query(
+        db, "SELECT p.id, p.state || ', credited ' || CAST(count(t.id) AS TEXT) || ' times, ' ||"
+            " CAST(coalesce(sum(t.amount_cents), 0) AS TEXT) || ' cents' FROM purchases p"
+            " LEFT JOIN transfers t ON t.once IN ('purchase:' || p.id, 'bonus:' || p.id)"
+            " AND t.org_id = p.org_id AND t.environment = p.environment"
+            " GROUP BY p.id, p.state, p.amount_cents, p.bonus_cents, p.paid_ms"
+            " HAVING coalesce(sum(t.amount_cents), 0) <>"
+            " CASE p.state WHEN 'paid' THEN p.amount_cents + p.bonus_cents ELSE 0 END"
+            " OR count(t.id) <> CASE WHEN p.state <> 'paid' THEN 0"
+            " WHEN p.bonus_cents > 0 THEN 2 ELSE 1 END"
+            " OR (p.state = 'paid') <> (p.paid_ms IS NOT NULL)");
+}
+
+/* 7: and nothing counts as bought without one. */
+static struct stmt *bought_credit_has_its_purchase(struct db *db)
+{
+    return db_query(
+        db, "SELECT t.id, 'no paid purchase ' || coalesce(t.once, '') FROM transfers t"
+            " LEFT JOIN purchases p ON 'purchase:' || p.id = t.once AND p.state = 'paid'"
+            " AND p.amount_cents = t.amount_cents WHERE t.kind = 'purchase' AND p.id IS NULL");
 }
 
 /* 8: the lots hold what the balance says. */
@@ -303,14 +331,35 @@ static struct stmt *jobs_have_their_events(struct db *db)
             " OR coalesce(o.cancelled, 0) <> CASE j.status WHEN 'cancelled' THEN 1 ELSE 0 END)");
 }
 
+/* 9: what was bought and what expired was told of once. The older rows were before such events. */
+static struct stmt *credits_have_their_events(struct db *db)
+{
+    return db_query(
+        db, "SELECT t.id, t.kind || ', told ' || CAST(coalesce(o.told, 0) AS TEXT) || ' times'"
+            " FROM transfers t LEFT JOIN (SELECT org_id, environment, subject_id,"
+            " CASE type WHEN 'credits.expired' THEN 'expiration' ELSE 'purchase' END AS kind,"
+            " count(*) AS told FROM occurrences WHERE type IN"
+            " ('credits.purchased', 'credits.auto_topped_up', 'credits.expired')"
+            " GROUP BY org_id, environment, subject_id, type) AS o ON o.org_id = t.org_id"
+            " AND o.environment = t.environment AND o.subject_id = t.id AND o.kind = t.kind"
+            " WHERE t.kind IN ('purchase', 'expiration') AND coalesce(o.told, 0) <> 1"
+            " AND t.created_ms >="
+            " (SELECT max(value) FROM server_state"
+            " WHERE name IN ('events_since_ms', 'credit_events_since_ms'))");
+}
+
 /* 9: nothing is told of what is not there. */
 static struct stmt *occurrences_have_their_subject(struct db *db)
 {
     return db_query(db, "SELECT o.id, o.type || ' of ' || o.subject_id FROM occurrences o"
                         " LEFT JOIN submissions s ON s.id = o.subject_id"
                         " LEFT JOIN jobs j ON j.id = o.subject_id"
+                        " LEFT JOIN transfers t ON t.org_id = o.org_id"
+                        " AND t.environment = o.environment AND t.id = o.subject_id"
                         " WHERE (o.type LIKE 'submission.%' AND s.id IS NULL)"
-                        " OR (o.type LIKE 'job.%' AND j.id IS NULL)");
+                        " OR (o.type LIKE 'job.%' AND j.id IS NULL)"
+                        " OR (o.type LIKE 'credits.%' AND o.type <> 'credits.low_balance'"
+                        " AND t.id IS NULL)");
 }
 
 /* 9: what waits for a job's files waits for files that there are. */
@@ -341,17 +390,20 @@ static const struct check checks[] = {
     { "retries_hold_a_slot", retries_hold_a_slot },
     { "worlds_are_apart", worlds_are_apart },
     { "work_has_its_task", work_has_its_task },
+    { "purchases_are_credited_once", purchases_are_credited_once },
+    { "bought_credit_has_its_purchase", bought_credit_has_its_purchase },
     { "lots_match_balances", lots_match_balances },
     { "job_parts_match_escrow", job_parts_match_escrow },
     { "expirations_within_grants", expirations_within_grants },
     { "verdicts_have_their_events", verdicts_have_their_events },
     { "jobs_have_their_events", jobs_have_their_events },
+    { "credits_have_their_events", credits_have_their_events },
     { "occurrences_have_their_subject", occurrences_have_their_subject },
     { "awaited_deliveries_are_due", awaited_deliveries_are_due },
 };
 
-static void breach(struct audit_report *report, const char *check, struct str subject,
-                   struct str detail)
+void audit_breach(struct audit_report *report, const char *check, struct str subject,
+                  struct str detail)
 {
     report->breaches_count++;
     report->on_breach(report->context, check, subject, detail);
@@ -361,7 +413,8 @@ static enum err run_check(struct call *call, struct audit_report *report, const 
 {
     struct stmt *q = check->query(call->db);
     for (int i = 0; i < BREACHES_PER_CHECK_MAX && stmt_step(q); i++)
-        breach(report, check->name, column_text(q, 0, call->arena), column_text(q, 1, call->arena));
+        audit_breach(report, check->name, column_text(q, 0, call->arena),
+                     column_text(q, 1, call->arena));
     report->checks_count++;
     return stmt_end(q, &call->error);
 }
@@ -388,8 +441,8 @@ enum err audit_files(struct call *call, struct audit_report *report, bool with_h
         struct str        sha256 = with_hashes ? column_text(q, 3, call->arena) : STR_NONE;
         struct str        blob = column_text(q, 1, call->arena);
         if (has_bytes(context, blob, column_int(q, 2), sha256))
-            breach(report, "files_have_their_bytes", column_text(q, 0, call->arena),
-                   str_format(call->arena, "blob %.*s is missing or differs", STR_ARG(blob)));
+            audit_breach(report, "files_have_their_bytes", column_text(q, 0, call->arena),
+                         str_format(call->arena, "blob %.*s is missing or differs", STR_ARG(blob)));
         arena_rewind(call->arena, mark);
     }
     report->checks_count++;

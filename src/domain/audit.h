@@ -12,6 +12,10 @@ struct audit_report {
     void *context;
 };
 
+/* For checks: something is wrong with the subject. */
+void audit_breach(struct audit_report *report, const char *check, struct str subject,
+                  struct str detail);
+
 /* Run every check that the store can answer, in the read transaction that the call has open. */
 MUST_USE enum err audit_store(struct call *call, struct audit_report *report);
 

@@ -35,6 +35,20 @@ void call_begin(struct call *call, struct db *db, int64_t now_ms, const struct a
     call->now_ms = now_ms;
     call->actor = *actor;
     call->wakes_tasks = false;
-    call->ended_jobs = NULL;
+    call->ended_jobs = call->spare_ended = NULL;
     error_clear(&call->error);
+}
+
+void call_note_ended(struct call *call, const struct id *job_id)
+{
+    struct ended_job *ended = call->spare_ended;
+    if (ended == NULL) ended = NEW(call->arena, struct ended_job, 1);
+    call->spare_ended = NULL;
+    *ended = (struct ended_job){ .id = *job_id, .next = call->ended_jobs };
+    call->ended_jobs = ended;
+}
+
+void call_reserve_ended(struct call *call)
+{
+    if (call->spare_ended == NULL) call->spare_ended = NEW(call->arena, struct ended_job, 1);
 }

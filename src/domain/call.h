@@ -46,6 +46,14 @@ struct actor {
     bool             is_key_rotating;
     struct id        worker_id;
     struct id        session_id;
+    int              server_key; /* the number of that under which the credential's hash was found;
+                                    0 = not known */
+};
+
+/* Where a call came from, for the audit. */
+struct origin {
+    struct str address;    /* of the client, or "command"; absent = the server itself */
+    struct id  request_id; /* empty when it was no request */
 };
 
 struct ended_job {
@@ -60,13 +68,22 @@ struct call {
     struct actor          actor;
     const struct config  *config;
     const struct keyring *keyring;
+    struct origin         origin;
     struct error          error;
     /* What others are told after the commit: domain/after_commit.h. */
     bool              wakes_tasks; /* a task was added */
     struct ended_job *ended_jobs;  /* completed or cancelled */
+    struct ended_job *spare_ended; /* of call_reserve_ended */
 };
 
-/* Everything of the call but arena, config and keyring is reset; the caller fills in the rest. */
+/* Everything of the call but arena, config, keyring and origin is reset; the caller fills in the
+ * rest. */
 void call_begin(struct call *call, struct db *db, int64_t now_ms, const struct actor *actor);
+
+/* A job ended: noted for after the commit. */
+void call_note_ended(struct call *call, const struct id *job_id);
+
+/* Before an arena_mark: the next job to be noted is noted beneath it, and outlives the rewind. */
+void call_reserve_ended(struct call *call);
 
 #endif

@@ -2,7 +2,9 @@
 
 #include "base/num.h"
 #include "base/time_text.h"
+#include "domain/credit_event.h"
 #include "domain/job.h"
+#include "domain/low_balance.h"
 
 /* A lot, or the part of one that a job holds. */
 struct part {
@@ -13,12 +15,14 @@ struct part {
 
 enum { PARTS_AT_ONCE = 64 };
 
+/* Of the transfer that was booked last. */
 static enum err lot_insert(struct call *call, const struct transfer *transfer)
 {
     struct id    id = id_new(ID_LOT, call->now_ms);
     struct stmt *q = db_query(call->db, "INSERT INTO lots (id, org_id, environment, granted_cents,"
-                                        " remaining_cents, expires_ms)"
-                                        " VALUES ($1, $2, $3, $4, $5, $6)");
+                                        " remaining_cents, expires_ms, transfer_id)"
+                                        " SELECT $1, $2, $3, $4, $5, $6, last_transfer_id"
+                                        " FROM balances WHERE org_id = $2 AND environment = $3");
     bind_id(q, 1, &id);
     bind_id(q, 2, &transfer->org_id);
     bind_int(q, 3, transfer->environment);
@@ -64,18 +68,21 @@ static enum err expire_part(struct call *call, const struct id *org_id,
 {
     enum err e = lot_change(call, &part->lot_id, -part->cents);
     if (e) return e;
-    return ledger_post(call, &(struct transfer){
-                                 .kind = TRANSFER_EXPIRATION,
-                                 .org_id = *org_id,
-                                 .environment = environment,
-                                 .amount_cents = part->cents,
-                                 .description = STR("Credits expired"),
-                             });
+    e = ledger_post(call, &(struct transfer){
+                              .kind = TRANSFER_EXPIRATION,
+                              .org_id = *org_id,
+                              .environment = environment,
+                              .amount_cents = part->cents,
+                              .description = STR("Credits expired"),
+                          });
+    if (e) return e;
+    return credit_event_of_last(call, EVENT_CREDITS_EXPIRED, org_id, environment);
 }
 
 enum err credits_expire_due(struct call *call, const struct id *org_id,
                             enum environment environment)
 {
+    int64_t expired_cents = 0;
     for (;;) {
         struct stmt *q = db_query(call->db, "SELECT id, remaining_cents, expires_ms FROM lots"
                                             " WHERE org_id = $1 AND environment = $2"
@@ -88,10 +95,14 @@ enum err credits_expire_due(struct call *call, const struct id *org_id,
         bool        is_due = stmt_step(q);
         if (is_due) part = (struct part){ column_id(q, 0), column_int(q, 1), column_int(q, 2) };
         enum err e = stmt_end(q, &call->error);
-        if (e || !is_due) return e;
+        if (e) return e;
+        if (!is_due) break;
         e = expire_part(call, org_id, environment, &part);
         if (e) return e;
+        expired_cents += part.cents;
     }
+    if (expired_cents == 0) return ERR_OK;
+    return low_balance_after(call, org_id, environment, expired_cents);
 }
 
 enum err credits_expire_all_due(struct call *call, int count, int *ret_count)
@@ -168,7 +179,7 @@ enum err credits_hold(struct call *call, const struct job *job)
         e = job_part_insert(call, job, &part);
         if (e) return e;
     }
-    return ERR_OK;
+    return low_balance_after(call, &job->org_id, job->environment, job->escrow_cents);
 }
 
 /* Up to PARTS_AT_ONCE of the parts that still hold something, in the query's order. */

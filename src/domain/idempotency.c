@@ -1,5 +1,7 @@
 #include "domain/idempotency.h"
 
+#include "base/encode.h"
+
 bool idempotency_key_is_valid(struct str key)
 {
     if (key.len == 0 || key.len > IDEMPOTENCY_KEY_BYTES_MAX) return false;
@@ -23,22 +25,19 @@ void idempotency_fingerprint(struct str method, struct str path, struct str quer
     sha256_end(&hash, fingerprint);
 }
 
-/* Whose keys these are: an organisation's, or a worker's. */
-static const struct id *owner_of(const struct actor *actor)
+void idempotency_set_owner(struct idempotency *idempotency, const struct actor *actor)
 {
-    return actor->kind == ACTOR_WORKER ? &actor->worker_id : &actor->org_id;
+    bool is_worker = actor->kind == ACTOR_WORKER;
+    idempotency->owner_id = is_worker ? actor->worker_id : actor->org_id;
+    idempotency->asker_id = is_worker ? actor->worker_id : actor->key_id;
+    idempotency->environment = actor->environment;
 }
 
-static const struct id *asker_of(const struct actor *actor)
+static void bind_scope(struct stmt *q, const struct idempotency *idempotency)
 {
-    return actor->kind == ACTOR_WORKER ? &actor->worker_id : &actor->key_id;
-}
-
-static void bind_scope(struct stmt *q, const struct call *call,
-                       const struct idempotency *idempotency)
-{
-    bind_id(q, 1, owner_of(&call->actor));
-    bind_int(q, 2, call->actor.environment);
+    CHECK(!id_is_none(&idempotency->owner_id));
+    bind_id(q, 1, &idempotency->owner_id);
+    bind_int(q, 2, idempotency->environment);
     bind_text(q, 3, idempotency->operation);
     bind_text(q, 4, idempotency->key);
 }
@@ -46,9 +45,39 @@ static void bind_scope(struct stmt *q, const struct call *call,
 /* Bound to the row, so that a sealed reply cannot be moved to another. */
 static struct str seal_context(struct call *call, const struct idempotency *idempotency)
 {
-    return str_format(call->arena, "idempotency:%s:%d:%.*s:%.*s", owner_of(&call->actor)->text,
-                      (int)call->actor.environment, STR_ARG(idempotency->operation),
+    return str_format(call->arena, "idempotency:%s:%d:%.*s:%.*s", idempotency->owner_id.text,
+                      (int)idempotency->environment, STR_ARG(idempotency->operation),
                       STR_ARG(idempotency->key));
+}
+
+static struct str fingerprint_str(const unsigned char fingerprint[SHA256_BYTES])
+{
+    return (struct str){ (const char *)fingerprint, SHA256_BYTES };
+}
+
+/* The fingerprint as it is stored. A bare hash of a body with a password would be a quick hash of
+ * the password. */
+static void fingerprint_at(struct call *call, const struct idempotency *idempotency, int position,
+                           unsigned char fingerprint[SHA256_BYTES])
+{
+    struct str text = str_format(
+        call->arena, "idempotency:%s",
+        encode_hex(call->arena, idempotency->fingerprint, sizeof(idempotency->fingerprint)).data);
+    keyring_mac_at(call->keyring, position, PURPOSE_API_KEY, text, fingerprint);
+}
+
+static bool is_same_request(struct call *call, const struct idempotency *idempotency,
+                            struct str stored)
+{
+    if (!idempotency->has_secret_body)
+        return str_eq(stored, fingerprint_str(idempotency->fingerprint));
+    for (int i = 0; i < keyring_count(call->keyring); i++) {
+        unsigned char fingerprint[SHA256_BYTES];
+        fingerprint_at(call, idempotency, i, fingerprint);
+        if (stored.len == SHA256_BYTES && crypto_equal(stored.data, fingerprint, SHA256_BYTES))
+            return true;
+    }
+    return false;
 }
 
 struct row {
@@ -64,7 +93,7 @@ static enum err read_row(struct call *call, const struct idempotency *idempotenc
         call->db, "SELECT fingerprint, asker_id, status, resource_id, response, is_sealed"
                   " FROM idempotency WHERE owner_id = $1 AND environment = $2 AND operation = $3"
                   " AND key = $4 AND created_ms > $5");
-    bind_scope(q, call, idempotency);
+    bind_scope(q, idempotency);
     bind_int(q, 5, call->now_ms - IDEMPOTENCY_KEPT_MS);
     *ret_is_there = stmt_step(q);
     if (*ret_is_there) {
@@ -85,12 +114,11 @@ enum err idempotency_find(struct call *call, const struct idempotency *idempoten
     struct stored_reply reply = { 0 };
     enum err            e = read_row(call, idempotency, &row, &reply, ret_is_there);
     if (e || !*ret_is_there) return e;
-    struct str asked = { (const char *)idempotency->fingerprint, SHA256_BYTES };
-    if (!str_eq(row.fingerprint, asked))
+    if (!is_same_request(call, idempotency, row.fingerprint))
         return FAIL(&call->error, ERR_CONFLICT, "idempotency_key_reused",
                     "this Idempotency-Key was used with another request");
     if (row.is_sealed) {
-        if (!id_eq(&row.asker_id, asker_of(&call->actor)))
+        if (!id_eq(&row.asker_id, &idempotency->asker_id))
             return FAIL(&call->error, ERR_CONFLICT, "idempotency_key_reused",
                         "this Idempotency-Key was used by another API key");
         if (!keyring_unseal(call->keyring, reply.body, seal_context(call, idempotency), call->arena,
@@ -108,6 +136,12 @@ enum err idempotency_store(struct call *call, const struct idempotency *idempote
     struct str body = reply->body;
     if (is_secret)
         body = keyring_seal(call->keyring, body, seal_context(call, idempotency), call->arena);
+    struct str    fingerprint = fingerprint_str(idempotency->fingerprint);
+    unsigned char hidden[SHA256_BYTES];
+    if (idempotency->has_secret_body) {
+        fingerprint_at(call, idempotency, 0, hidden);
+        fingerprint = fingerprint_str(hidden);
+    }
     /* A row past its 24 hours that the sweeper has not met yet is replaced. */
     struct stmt *q = db_query(
         call->db, "INSERT INTO idempotency (owner_id, environment, operation, key, fingerprint,"
@@ -118,15 +152,67 @@ enum err idempotency_store(struct call *call, const struct idempotency *idempote
                   " status = excluded.status, resource_id = excluded.resource_id,"
                   " response = excluded.response, is_sealed = excluded.is_sealed,"
                   " created_ms = excluded.created_ms");
-    bind_scope(q, call, idempotency);
-    bind_bytes(q, 5, (struct str){ (const char *)idempotency->fingerprint, SHA256_BYTES });
-    bind_id(q, 6, asker_of(&call->actor));
+    bind_scope(q, idempotency);
+    bind_bytes(q, 5, fingerprint);
+    bind_id(q, 6, &idempotency->asker_id);
     bind_int(q, 7, reply->status);
     bind_text(q, 8, reply->resource_id);
     bind_bytes(q, 9, body);
     bind_int(q, 10, is_secret);
     bind_int(q, 11, call->now_ms);
     return stmt_run(q, &call->error, NULL);
+}
+
+/* --- a new server key --- */
+
+struct sealed_row {
+    struct sealed_row *next;
+    struct idempotency at;
+    struct str         response;
+};
+
+static enum err find_sealed(struct call *call, struct sealed_row **ret_rows)
+{
+    struct sealed_row *rows = NULL;
+    struct stmt *q = db_query(call->db, "SELECT owner_id, environment, operation, key, response"
+                                        " FROM idempotency WHERE is_sealed <> 0");
+    while (stmt_step(q)) {
+        struct sealed_row *row = NEW(call->arena, struct sealed_row, 1);
+        *row = (struct sealed_row){
+            .next = rows,
+            .at.owner_id = column_id(q, 0),
+            .at.environment = (enum environment)column_int(q, 1),
+            .at.operation = column_text(q, 2, call->arena),
+            .at.key = column_text(q, 3, call->arena),
+            .response = column_bytes(q, 4, call->arena),
+        };
+        if (keyring_sealed_under(row->response) != keyring_newest(call->keyring)) rows = row;
+    }
+    *ret_rows = rows;
+    return stmt_end(q, &call->error);
+}
+
+static enum err reseal_row(struct call *call, const struct sealed_row *row, int64_t *count)
+{
+    struct str plain, context = seal_context(call, &row->at);
+    if (!keyring_unseal(call->keyring, row->response, context, call->arena, &plain)) return ERR_OK;
+    struct stmt *q = db_query(call->db, "UPDATE idempotency SET response = $5 WHERE owner_id = $1"
+                                        " AND environment = $2 AND operation = $3 AND key = $4");
+    bind_scope(q, &row->at);
+    bind_bytes(q, 5, keyring_seal(call->keyring, plain, context, call->arena));
+    (*count)++;
+    return stmt_run(q, &call->error, NULL);
+}
+
+enum err idempotency_reseal(struct call *call, int64_t *ret_count)
+{
+    struct sealed_row *rows;
+    int64_t            count = 0;
+    enum err           e = find_sealed(call, &rows);
+    for (; e == ERR_OK && rows; rows = rows->next)
+        e = reseal_row(call, rows, &count);
+    if (e == ERR_OK) *ret_count = count;
+    return e;
 }
 
 enum err idempotency_sweep(struct call *call, int count, int64_t *ret_count)

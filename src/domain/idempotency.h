@@ -1,5 +1,5 @@
 /* Idempotency keys: one row per (owner, environment, operation, key), bound by the commit of a 2xx,
- * kept for 24 hours. */
+ * kept for 24 hours. Finding and storing need an owner. */
 #ifndef FIRSTHAND_DOMAIN_IDEMPOTENCY_H
 #define FIRSTHAND_DOMAIN_IDEMPOTENCY_H
 
@@ -9,8 +9,12 @@ enum { IDEMPOTENCY_KEY_BYTES_MAX = 255 };
 static const int64_t IDEMPOTENCY_KEPT_MS = (int64_t)24 * 3600 * 1000;
 
 struct idempotency {
-    struct str    operation;
-    struct str    key;
+    struct str       operation;
+    struct str       key;
+    struct id        owner_id; /* whose key it is: an organisation, a worker, an invite */
+    struct id        asker_id; /* to whom alone a secret is replayed */
+    enum environment environment;
+    bool             has_secret_body;        /* the fingerprint is kept under the server key */
     unsigned char fingerprint[SHA256_BYTES]; /* of method, path with query, and body as received */
 };
 
@@ -27,6 +31,9 @@ bool idempotency_key_is_valid(struct str key);
 void idempotency_fingerprint(struct str method, struct str path, struct str query, struct str body,
                              unsigned char fingerprint[SHA256_BYTES]);
 
+/* The key is the actor's: owner, asker and environment. Of nobody's it stays without an owner. */
+void idempotency_set_owner(struct idempotency *idempotency, const struct actor *actor);
+
 /* Was it answered before? *ret_is_there and the reply.
  * ERR_CONFLICT "idempotency_key_reused": with another request, or, where the reply carries a
  * secret, by another key. */
@@ -37,6 +44,10 @@ MUST_USE enum err idempotency_find(struct call *call, const struct idempotency *
  */
 MUST_USE enum err idempotency_store(struct call *call, const struct idempotency *idempotency,
                                     const struct stored_reply *reply, bool is_secret);
+
+/* Seal anew, under the newest server key, what is sealed under another. What does not open is left
+ * as it is. *ret_count = sealed anew. */
+MUST_USE enum err idempotency_reseal(struct call *call, int64_t *ret_count);
 
 /* Drop up to count rows past their time; *ret_count = dropped. */
 MUST_USE enum err idempotency_sweep(struct call *call, int count, int64_t *ret_count);

@@ -2,6 +2,7 @@
 
 #include "base/num.h"
 #include "domain/credits.h"
+#include "domain/freeze.h"
 #include "domain/organisation.h"
 #include "domain/sandbox.h"
 
@@ -307,6 +308,8 @@ enum err job_create(struct call *call, struct job *job)
     if (e) return e;
     job->org_id = call->actor.org_id;
     job->environment = call->actor.environment;
+    e = freeze_check(call, &job->org_id, job->environment);
+    if (e) return e;
     e = organisation_fee_ppm(call, &job->org_id, job->environment, &job->fee_ppm);
     if (e) return e;
     job->id = id_new(ID_JOB, call->now_ms);
@@ -388,13 +391,6 @@ enum err job_feed(struct call *call, const struct job_feed *feed, int count, str
     return read_feed(call, q, count, ret_jobs, ret_count);
 }
 
-static void note_end(struct call *call, const struct job *job)
-{
-    struct ended_job *ended = NEW(call->arena, struct ended_job, 1);
-    *ended = (struct ended_job){ .id = job->id, .next = call->ended_jobs };
-    call->ended_jobs = ended;
-}
-
 void job_set_state(struct call *call, struct job *job, enum job_state to)
 {
     CHECK(job_may_become[job->state] & BIT(to));
@@ -402,5 +398,5 @@ void job_set_state(struct call *call, struct job *job, enum job_state to)
     if (to == JOB_COMPLETED) job->completed_ms = call->now_ms;
     if (to == JOB_CANCELLED)
         job->cancelled_ms = job->is_past_deadline ? job->deadline_ms : call->now_ms;
-    if (!job_is_live(job)) note_end(call, job);
+    if (!job_is_live(job)) call_note_ended(call, &job->id);
 }

@@ -53,7 +53,8 @@ struct job {
 /* Create from the asked part of *job (id, org, environment, fee, payout, times and the second part
  * are filled in here), put its total into escrow; a test job's simulated workers are told.
  * Refuses: ERR_UNPROCESSABLE "body_invalid" (total too large for an integer; a maximum below a
- * minimum; a deadline that has passed), ERR_UNPAID "insufficient_credits". */
+ * minimum; a deadline that has passed), ERR_FORBIDDEN "organization_frozen", ERR_UNPAID
+ * "insufficient_credits". */
 MUST_USE enum err job_create(struct call *call, struct job *job);
 
 /* The actor's own job. ERR_NOT_FOUND "job". */

@@ -1,4 +1,5 @@
 #include "base/num.h"
+#include "domain/audit_event.h"
 #include "domain/credits.h"
 #include "domain/job.h"
 #include "domain/reservation.h"
@@ -46,7 +47,10 @@ enum err job_cancel(struct call *call, struct str id_text, struct job *ret_job)
 enum err job_end_due(struct call *call, struct job *job)
 {
     if (!job->is_past_deadline || !job_may_end(job)) return ERR_OK;
-    return job_end(call, job, STR("Deadline passed"));
+    enum err e = job_end(call, job, STR("Deadline passed"));
+    if (e) return e;
+    return audit_note_system(call, &job->org_id, job->environment, STR("job.cancelled"),
+                             id_str(&job->id));
 }
 
 /* The one that is due for longest; *ret_is_there = false when none is. */
@@ -71,6 +75,7 @@ enum err job_end_all_due(struct call *call, int count, int *ret_count)
     bool is_there = true;
     int  ended = 0;
     while (ended < count) {
+        call_reserve_ended(call);
         struct arena_mark mark = arena_mark(call->arena);
         enum err          e = end_next_due(call, &is_there);
         if (e) return e;

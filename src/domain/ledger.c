@@ -82,7 +82,11 @@ static enum err read_balance(struct call *call, const struct id *org_id,
     bind_int(q, 2, environment);
     bool is_there = stmt_step(q);
     if (is_there) {
-        *ret_balance = (struct balance){ column_int(q, 0), column_int(q, 1), column_int(q, 2) };
+        *ret_balance = (struct balance){
+            .balance_cents = column_int(q, 0),
+            .held_cents = column_int(q, 1),
+            .updated_ms = column_int(q, 2),
+        };
         *ret_last_id = column_id(q, 3);
     }
     enum err e = stmt_end(q, &call->error);
@@ -190,6 +194,37 @@ static void read_transaction(struct call *call, struct stmt *q, enum transfer_ki
         .expires_ms = column_int(q, 6),
         .created_ms = column_int(q, 7),
     };
+}
+
+enum err ledger_get(struct call *call, const struct id *org_id, enum environment environment,
+                    const struct id *id, struct transaction *ret_transaction)
+{
+    struct stmt *q = db_query(
+        call->db, "SELECT id, kind, amount_cents, running_balance_cents, job_id, description,"
+                  " expires_ms, created_ms FROM transfers WHERE org_id = $1 AND environment = $2"
+                  " AND id = $3 AND running_balance_cents IS NOT NULL");
+    bind_id(q, 1, org_id);
+    bind_int(q, 2, environment);
+    bind_id(q, 3, id);
+    bool               is_there = stmt_step(q);
+    enum transfer_kind kind;
+    if (is_there) {
+        CHECK(transfer_kind_parse(column_text(q, 1, call->arena), &kind));
+        read_transaction(call, q, kind, ret_transaction);
+    }
+    enum err e = stmt_end(q, &call->error);
+    if (e || is_there) return e;
+    return FAIL(&call->error, ERR_NOT_FOUND, "transaction", "no such transaction");
+}
+
+enum err ledger_last(struct call *call, const struct id *org_id, enum environment environment,
+                     struct transaction *ret_transaction)
+{
+    struct balance balance;
+    struct id      last_id;
+    enum err       e = read_balance(call, org_id, environment, &balance, &last_id);
+    if (e) return e;
+    return ledger_get(call, org_id, environment, &last_id, ret_transaction);
 }
 
 enum err ledger_list(struct call *call, enum transfer_kind kind, const struct id *before, int count,

@@ -50,12 +50,14 @@ struct transaction {
     struct id          job_id;
     int64_t            expires_ms;
     int64_t            created_ms;
+    int64_t            remaining_cents; /* of a grant that expires soon; else 0, and not told */
 };
 
 struct balance {
     int64_t balance_cents; /* spendable now */
     int64_t held_cents;    /* in escrow */
     int64_t updated_ms;
+    bool    is_top_up_disabled; /* told with credits.low_balance only */
 };
 
 /* Book one transfer in the call's transaction.
@@ -68,6 +70,15 @@ MUST_USE enum err ledger_post(struct call *call, const struct transfer *transfer
 /* ERR_NOT_FOUND "organization". */
 MUST_USE enum err ledger_balance(struct call *call, const struct id *org_id,
                                  enum environment environment, struct balance *ret_balance);
+
+/* The newest row: what was booked last, which must be a visible one. */
+MUST_USE enum err ledger_last(struct call *call, const struct id *org_id,
+                              enum environment environment, struct transaction *ret_transaction);
+
+/* Any visible row of an organisation. ERR_NOT_FOUND "transaction". */
+MUST_USE enum err ledger_get(struct call *call, const struct id *org_id,
+                             enum environment environment, const struct id *id,
+                             struct transaction *ret_transaction);
 
 /* Newest first: up to count rows older than before (empty = from the newest), of one kind or, with
  * TRANSFER_KIND__COUNT, of all. Their text is owned by the arena. */

@@ -1,6 +1,8 @@
 #include "domain/organisation.h"
 
+#include "domain/audit_event.h"
 #include "domain/credits.h"
+#include "domain/low_balance.h"
 
 bool email_normalise(struct str text, struct arena *arena, struct str *ret_email)
 {
@@ -65,6 +67,8 @@ enum err organisation_create(struct call *call, struct str name, struct str emai
     struct id id = id_new(ID_ORGANISATION, call->now_ms);
     enum err  e = insert_organisation(call, &id, name, normal);
     if (e) return e;
+    e = audit_note(call, &id, ENVIRONMENT_LIVE, STR("organization.created"), id_str(&id));
+    if (e) return e;
     e = insert_balance(call, &id, ENVIRONMENT_LIVE);
     if (e) return e;
     e = insert_balance(call, &id, ENVIRONMENT_TEST);
@@ -72,6 +76,8 @@ enum err organisation_create(struct call *call, struct str name, struct str emai
     if (credits_cents > 0) {
         e = credits_grant(call, &id, ENVIRONMENT_LIVE, TRANSFER_BONUS, credits_cents, STR_NONE,
                           STR("Granted by the operator"));
+        if (e) return e;
+        e = audit_note(call, &id, ENVIRONMENT_LIVE, STR("credits.granted"), id_str(&id));
         if (e) return e;
     }
     e = credits_grant(call, &id, ENVIRONMENT_TEST, TRANSFER_FREE_TIER,
@@ -81,8 +87,8 @@ enum err organisation_create(struct call *call, struct str name, struct str emai
     return ERR_OK;
 }
 
-static enum err read_settings(struct call *call, const struct id *org_id,
-                              enum environment environment, struct settings *ret_settings)
+enum err settings_get_of(struct call *call, const struct id *org_id, enum environment environment,
+                         struct settings *ret_settings)
 {
     struct stmt *q = db_query(
         call->db, "SELECT platform_fee_ppm, auto_top_up_enabled, auto_top_up_threshold_cents,"
@@ -107,7 +113,27 @@ static enum err read_settings(struct call *call, const struct id *org_id,
 
 enum err settings_get(struct call *call, struct settings *ret_settings)
 {
-    return read_settings(call, &call->actor.org_id, call->actor.environment, ret_settings);
+    return settings_get_of(call, &call->actor.org_id, call->actor.environment, ret_settings);
+}
+
+enum err settings_end_top_up(struct call *call, const struct id *org_id,
+                             enum environment environment)
+{
+    struct stmt *q = db_query(call->db, "UPDATE organisation_settings SET auto_top_up_enabled = 0"
+                                        " WHERE org_id = $1 AND environment = $2");
+    bind_id(q, 1, org_id);
+    bind_int(q, 2, environment);
+    return stmt_run(q, &call->error, NULL);
+}
+
+enum err organisation_name(struct call *call, const struct id *org_id, struct str *ret_name)
+{
+    struct stmt *q = db_query(call->db, "SELECT name FROM organisations WHERE id = $1");
+    bind_id(q, 1, org_id);
+    *ret_name = stmt_step(q) ? column_text(q, 0, call->arena) : STR_NONE;
+    enum err e = stmt_end(q, &call->error);
+    if (e || ret_name->data) return e;
+    return FAIL(&call->error, ERR_NOT_FOUND, "organization", "no such organization");
 }
 
 enum err settings_may_set_fee(struct call *call)
@@ -157,14 +183,16 @@ enum err settings_put(struct call *call, const struct settings *settings)
     bind_int(q, 4, settings->is_top_up_enabled);
     bind_optional(q, 5, settings->has_top_up_threshold, settings->top_up_threshold_cents);
     bind_optional(q, 6, settings->has_top_up_amount, settings->top_up_amount_cents);
-    return stmt_run(q, &call->error, NULL);
+    e = stmt_run(q, &call->error, NULL);
+    if (e) return e;
+    return low_balance_look(call, &call->actor.org_id, call->actor.environment);
 }
 
 enum err organisation_fee_ppm(struct call *call, const struct id *org_id,
                               enum environment environment, int64_t *ret_ppm)
 {
     struct settings settings;
-    enum err        e = read_settings(call, org_id, environment, &settings);
+    enum err        e = settings_get_of(call, org_id, environment, &settings);
     if (e) return e;
     *ret_ppm = settings.has_fee ? settings.fee_ppm : call->config->platform_fee_ppm;
     return ERR_OK;

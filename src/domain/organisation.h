@@ -26,6 +26,18 @@ MUST_USE enum err organisation_create(struct call *call, struct str name, struct
 /* The actor's settings; all absent when never set. */
 MUST_USE enum err settings_get(struct call *call, struct settings *ret_settings);
 
+/* Those of any organisation. */
+MUST_USE enum err settings_get_of(struct call *call, const struct id *org_id,
+                                  enum environment environment, struct settings *ret_settings);
+
+/* Switch auto top-up off. */
+MUST_USE enum err settings_end_top_up(struct call *call, const struct id *org_id,
+                                      enum environment environment);
+
+/* What a person calls it. ERR_NOT_FOUND "organization". */
+MUST_USE enum err organisation_name(struct call *call, const struct id *org_id,
+                                    struct str *ret_name);
+
 /* May a request name the fee at all? ERR_FORBIDDEN "platform_fee_locked" when the operator fixed
  * it. */
 MUST_USE enum err settings_may_set_fee(struct call *call);

@@ -236,6 +236,7 @@ void render_balance(struct json_out *out, const char *key, const struct balance 
     out_time(out, "updated_at", balance->updated_ms);
     out_int(out, "held_cents", balance->held_cents);
     out_int(out, "total_cents", balance->balance_cents + balance->held_cents);
+    if (balance->is_top_up_disabled) out_bool(out, "auto_top_up_disabled", true);
     out_close(out);
 }
 
@@ -249,6 +250,7 @@ void render_transaction(struct json_out *out, const char *key, const struct tran
     out_id(out, "job_id", &row->job_id);
     out_time(out, "expires_at", row->expires_ms);
     out_time(out, "created_at", row->created_ms);
+    if (row->remaining_cents) out_int(out, "remaining_cents", row->remaining_cents);
     out_close(out);
 }
 
@@ -272,6 +274,27 @@ void render_settings(struct json_out *out, const char *key, const struct setting
                      settings->top_up_threshold_cents);
     out_optional_int(out, "auto_top_up_amount_cents", settings->has_top_up_amount,
                      settings->top_up_amount_cents);
+    out_close(out);
+}
+
+static struct str none_if_empty(struct str text)
+{
+    return text.len ? text : STR_NONE;
+}
+
+void render_audit_event(struct json_out *out, const char *key, const struct audit_event *event)
+{
+    struct id id;
+    bool is_id = id_parse(event->actor, ID_API_KEY, &id) || id_parse(event->actor, ID_WORKER, &id);
+    out_resource(out, key, "audit_event", &event->id);
+    out_text(out, "action", event->action);
+    out_text(out, "object_id", none_if_empty(event->object_id));
+    out_text(out, "actor_type", str_of(audit_actor_type(event)));
+    out_text(out, "actor_id", is_id ? event->actor : STR_NONE);
+    out_text(out, "source", event->source);
+    out_text(out, "request_id", none_if_empty(event->request_id));
+    out_text(out, "environment", str_of(environment_name(event->environment)));
+    out_time(out, "created_at", id_time_ms(&event->id));
     out_close(out);
 }
 

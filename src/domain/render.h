@@ -5,6 +5,7 @@
 
 #include "base/json_out.h"
 #include "domain/api_key.h"
+#include "domain/audit_event.h"
 #include "domain/delivered_file.h"
 #include "domain/job_flag.h"
 #include "domain/ledger.h"
@@ -39,6 +40,7 @@ void render_key(struct json_out *out, const char *key, const struct api_key *api
 void render_balance(struct json_out *out, const char *key, const struct balance *balance);
 void render_transaction(struct json_out *out, const char *key, const struct transaction *row);
 void render_settings(struct json_out *out, const char *key, const struct settings *settings);
+void render_audit_event(struct json_out *out, const char *key, const struct audit_event *event);
 
 void render_new_webhook_endpoint(struct json_out *out, const char *key,
                                  const struct webhook_endpoint *endpoint);

@@ -266,6 +266,7 @@ static enum err send_all(struct call *call, struct job *job, const struct sandbo
         if (e) return e;
     }
     for (int i = 0; i < batch->count; i++) {
+        call_reserve_ended(call);
         struct arena_mark mark = arena_mark(call->arena);
         enum err          e = send_file(call, &batch->job.id, &batch->files[i]);
         if (e) return e;

@@ -61,6 +61,15 @@ struct str secret_hash(const struct keyring *keyring, int position, struct str s
                        struct arena *arena)
 {
     unsigned char mac[SHA256_BYTES];
-    keyring_mac_at(keyring, position, PURPOSE_API_KEY, secret, mac);
+    if (!keyring_mac_at(keyring, position, PURPOSE_API_KEY, secret, mac)) return STR_NONE;
+    return encode_hex(arena, mac, sizeof(mac));
+}
+
+struct str secret_hash_new(const struct keyring *keyring, struct str secret, struct arena *arena,
+                           int *ret_server_key)
+{
+    unsigned char mac[SHA256_BYTES];
+    *ret_server_key = keyring_newest(keyring);
+    CHECK(keyring_mac(keyring, *ret_server_key, PURPOSE_API_KEY, secret, mac));
     return encode_hex(arena, mac, sizeof(mac));
 }

@@ -11,6 +11,7 @@ static const int64_t BACK_OFF_MS_MAX = 10 * 60 * 1000;
 static const char *const kind_names[] = {
     [TASK_SCORE] = "score",
     [TASK_DELIVER] = "deliver",
+    [TASK_TOP_UP] = "top_up",
     [TASK_SANDBOX] = "sandbox",
 };
 static_assert(COUNT_OF(kind_names) == TASK_KIND__COUNT, "every kind has a name");
@@ -107,15 +108,21 @@ enum err task_finish(struct call *call, const struct task *task)
 
 enum err task_fail(struct call *call, const struct task *task, const char *reason)
 {
-    int64_t      doublings = num_min(task->failures_count, 16);
-    int64_t      wait_ms = num_min(BACK_OFF_MS_FIRST << doublings, BACK_OFF_MS_MAX);
+    int64_t doublings = num_min(task->failures_count, 16);
+    int64_t wait_ms = num_min(BACK_OFF_MS_FIRST << doublings, BACK_OFF_MS_MAX);
+    return task_postpone(call, task, reason, call->now_ms + wait_ms);
+}
+
+enum err task_postpone(struct call *call, const struct task *task, const char *reason,
+                       int64_t run_ms)
+{
     struct stmt *q =
         db_query(call->db, "UPDATE tasks SET run_ms = $3, failures_count = failures_count + 1,"
                            " first_failed_ms = coalesce(first_failed_ms, $4), last_failure = $5"
                            " WHERE id = $1 AND claims_count = $2");
     bind_id(q, 1, &task->id);
     bind_int(q, 2, task->claims_count);
-    bind_int(q, 3, call->now_ms + wait_ms);
+    bind_int(q, 3, run_ms);
     bind_int(q, 4, call->now_ms);
     bind_text(q, 5, str_of(reason));
     int64_t  changes = 0;

@@ -9,6 +9,7 @@
 enum task_kind {
     TASK_SCORE,   /* subject: submission */
     TASK_DELIVER, /* subject: file */
+    TASK_TOP_UP,  /* subject: purchase */
     TASK_SANDBOX, /* subject: job of the test environment */
     TASK_KIND__COUNT
 };
@@ -44,6 +45,10 @@ MUST_USE enum err task_finish(struct call *call, const struct task *task);
 
 /* Could not be done now: due again after a back-off that doubles per failure (2 s … 10 min). */
 MUST_USE enum err task_fail(struct call *call, const struct task *task, const char *reason);
+
+/* The same, due again at run_ms. */
+MUST_USE enum err task_postpone(struct call *call, const struct task *task, const char *reason,
+                                int64_t run_ms);
 
 /* Make due now what was claimed and neither finished nor failed since. For a server that starts,
  * and is alone with its store: whoever held these claims is dead. Their claims stay void. */

@@ -2,11 +2,13 @@
 
 #include "base/encode.h"
 #include "base/world.h"
+#include "domain/audit_event.h"
 #include "domain/event.h"
 #include "domain/render.h"
 #include "platform/http_guard.h"
 
 #include <assert.h>
+#include <string.h>
 
 static const char *const state_names[] = {
     [ENDPOINT_ACTIVE] = "active",
@@ -186,6 +188,60 @@ enum err webhook_endpoint_rotate(struct call *call, struct webhook_endpoint *end
     return ERR_OK;
 }
 
+/* Under the newest server key; one that does not open, or that is not there, stays as it is. */
+static struct str seal_anew(struct call *call, const struct id *id, const char *which,
+                            struct str sealed, int64_t *count)
+{
+    struct str secret, context = secret_context(call, id, which);
+    if (keyring_sealed_under(sealed) == keyring_newest(call->keyring)) return sealed;
+    if (!keyring_unseal(call->keyring, sealed, context, call->arena, &secret)) return sealed;
+    (*count)++;
+    return seal(call, id, which, secret);
+}
+
+static enum err reseal_one(struct call *call, const struct id *id, struct str secret,
+                           struct str old_secret, int64_t *count)
+{
+    /* tenant: the server key is everybody's */
+    struct stmt *q = db_query(call->db, "UPDATE webhook_endpoints SET secret = $2, old_secret = $3"
+                                        " WHERE id = $1");
+    bind_id(q, 1, id);
+    bind_bytes(q, 2, seal_anew(call, id, "secret", secret, count));
+    bind_bytes(q, 3, seal_anew(call, id, "old_secret", old_secret, count));
+    return stmt_run(q, &call->error, NULL);
+}
+
+static enum err find_next(struct call *call, struct id *id, struct str *ret_secret,
+                          struct str *ret_old_secret)
+{
+    /* tenant: the server key is everybody's */
+    struct stmt *q = db_query(call->db, "SELECT id, secret, old_secret FROM webhook_endpoints"
+                                        " WHERE id > $1 ORDER BY id LIMIT 1");
+    bind_text(q, 1, id_is_none(id) ? STR("") : id_str(id));
+    *id = stmt_step(q) ? column_id(q, 0) : (struct id){ 0 };
+    *ret_secret = id_is_none(id) ? STR_NONE : column_bytes(q, 1, call->arena);
+    *ret_old_secret = id_is_none(id) ? STR_NONE : column_bytes(q, 2, call->arena);
+    return stmt_end(q, &call->error);
+}
+
+enum err webhook_endpoint_reseal(struct call *call, int64_t *ret_count)
+{
+    struct id  id = { 0 };
+    struct str secret, old_secret;
+    int64_t    count = 0;
+    for (;;) {
+        struct arena_mark mark = arena_mark(call->arena);
+        enum err          e = find_next(call, &id, &secret, &old_secret);
+        if (e) return e;
+        if (id_is_none(&id)) break;
+        e = reseal_one(call, &id, secret, old_secret, &count);
+        if (e) return e;
+        arena_rewind(call->arena, mark);
+    }
+    *ret_count = count;
+    return ERR_OK;
+}
+
 /* --- making and changing --- */
 
 enum err webhook_endpoint_check_url(struct call *call, struct str url)
@@ -304,6 +360,11 @@ enum err webhook_endpoint_disable(struct call *call, struct webhook_endpoint *en
     bool     has_changed;
     enum err e = endpoint_set_state(call, endpoint, ENDPOINT_DISABLED, reason, &has_changed);
     if (e || !has_changed) return e;
+    bool is_asked_for = strcmp(reason, ENDPOINT_DISABLED_BY_REQUEST) == 0;
+    if (!is_asked_for)
+        e = audit_note_system(call, &endpoint->org_id, endpoint->environment,
+                              STR("webhook_endpoint.disabled"), id_str(&endpoint->id));
+    if (e) return e;
     struct event_data data;
     event_data_begin(call, &data);
     render_webhook_endpoint(&data.out, NULL, endpoint);

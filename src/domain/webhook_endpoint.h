@@ -84,6 +84,10 @@ MUST_USE enum err webhook_endpoint_delete(struct call *call, struct webhook_endp
  * that still did stops at once. ERR_INTERNAL "unseal_failed". Updates *endpoint. */
 MUST_USE enum err webhook_endpoint_rotate(struct call *call, struct webhook_endpoint *endpoint);
 
+/* Seal anew, under the newest server key, what is sealed under another. What does not open is left
+ * as it is. *ret_count = sealed anew. */
+MUST_USE enum err webhook_endpoint_reseal(struct call *call, int64_t *ret_count);
+
 /* What signs now: *ret_old is absent unless a rotation's overlap lasts.
  * ERR_INTERNAL "unseal_failed": it does not open with the server key. */
 MUST_USE enum err webhook_endpoint_open_secrets(struct call                   *call,

@@ -1,10 +1,19 @@
 #include "domain/worker.h"
 
+#include "domain/audit_event.h"
 #include "domain/organisation.h"
 #include "domain/secret_text.h"
 
 static const char SESSION_PREFIX[] = "fh_wkr_";
 static const char INVITE_PREFIX[] = "fh_inv_";
+
+/* Workers are the server's, not an organisation's: what the operator does for one is noted, what
+ * they do themselves is not. */
+static enum err note(struct call *call, const char *action, const struct id *id)
+{
+    if (call->actor.kind != ACTOR_OPERATOR) return ERR_OK;
+    return audit_note(call, NULL, ENVIRONMENT_LIVE, str_of(action), id_str(id));
+}
 
 enum err worker_create(struct call *call, struct str name, struct str email,
                        struct str password_hash, struct id *ret_id)
@@ -31,7 +40,7 @@ enum err worker_create(struct call *call, struct str name, struct str email,
         return FAIL(&call->error, ERR_CONFLICT, "email_taken",
                     "a worker with this e-mail address exists");
     *ret_id = id;
-    return ERR_OK;
+    return note(call, "worker.created", &id);
 }
 
 /* In the place of an address; nobody can have it, for it has no '@'. */
@@ -83,14 +92,17 @@ enum err worker_session_create(struct call *call, const struct id *worker_id, in
         .token = secret_new(SESSION_PREFIX, call->arena),
         .expires_ms = lifetime_ms ? call->now_ms + lifetime_ms : 0,
     };
+    int          server_key;
+    struct str   hash = secret_hash_new(call->keyring, session.token, call->arena, &server_key);
     struct stmt *q = db_query(call->db, "INSERT INTO worker_sessions (token_hash, id, worker_id,"
-                                        " created_ms, last_used_ms, lifetime_ms)"
-                                        " VALUES ($1, $2, $3, $4, $4, $5)");
-    bind_text(q, 1, secret_hash(call->keyring, 0, session.token, call->arena));
+                                        " created_ms, last_used_ms, lifetime_ms, server_key)"
+                                        " VALUES ($1, $2, $3, $4, $4, $5, $6)");
+    bind_text(q, 1, hash);
     bind_id(q, 2, &session.id);
     bind_id(q, 3, worker_id);
     bind_int(q, 4, call->now_ms);
     bind_nonzero(q, 5, lifetime_ms);
+    bind_int(q, 6, server_key);
     enum err e = stmt_run(q, &call->error, NULL);
     if (e) return e;
     *ret_session = session;
@@ -119,6 +131,7 @@ static bool session_read(struct stmt *q, struct session_row *row)
     };
     row->last_used_ms = column_int(q, 2);
     row->lifetime_ms = column_int(q, 3);
+    row->actor.server_key = (int)column_int(q, 4);
     return true;
 }
 
@@ -138,8 +151,9 @@ enum err worker_authenticate(struct call *call, struct str token, struct actor *
     bool               is_there = false;
     bool               is_well_formed = secret_is_well_formed(token, SESSION_PREFIX);
     for (int i = 0; is_well_formed && !is_there && i < keyring_count(call->keyring); i++) {
-        struct stmt *q = db_query(call->db, "SELECT id, worker_id, last_used_ms, lifetime_ms"
-                                            " FROM worker_sessions WHERE token_hash = $1");
+        struct stmt *q = db_query(call->db, "SELECT id, worker_id, last_used_ms, lifetime_ms,"
+                                            " server_key FROM worker_sessions"
+                                            " WHERE token_hash = $1");
         bind_text(q, 1, secret_hash(call->keyring, i, token, call->arena));
         is_there = session_read(q, &row);
         enum err e = stmt_end(q, &call->error);
@@ -154,8 +168,9 @@ enum err worker_authenticate(struct call *call, struct str token, struct actor *
 enum err worker_recheck(struct call *call)
 {
     struct session_row row;
-    struct stmt       *q = db_query(call->db, "SELECT id, worker_id, last_used_ms, lifetime_ms"
-                                                    " FROM worker_sessions WHERE id = $1");
+    struct stmt       *q = db_query(call->db, "SELECT id, worker_id, last_used_ms, lifetime_ms,"
+                                                    " server_key FROM worker_sessions"
+                                                    " WHERE id = $1");
     bind_id(q, 1, &call->actor.session_id);
     bool     is_there = session_read(q, &row);
     enum err e = stmt_end(q, &call->error);
@@ -207,44 +222,67 @@ enum err invite_create(struct call *call, struct str name, struct invite *ret_in
         .token = secret_new(INVITE_PREFIX, call->arena),
         .expires_ms = call->now_ms + INVITE_LIFETIME_MS,
     };
+    int          server_key;
+    struct str   hash = secret_hash_new(call->keyring, invite.token, call->arena, &server_key);
     struct stmt *q = db_query(call->db, "INSERT INTO invites (id, token_hash, name, created_ms,"
-                                        " expires_ms) VALUES ($1, $2, $3, $4, $5)");
+                                        " expires_ms, server_key) VALUES ($1, $2, $3, $4, $5, $6)");
     bind_id(q, 1, &invite.id);
-    bind_text(q, 2, secret_hash(call->keyring, 0, invite.token, call->arena));
+    bind_text(q, 2, hash);
     bind_text(q, 3, name);
     bind_int(q, 4, call->now_ms);
     bind_int(q, 5, invite.expires_ms);
+    bind_int(q, 6, server_key);
     enum err e = stmt_run(q, &call->error, NULL);
     if (e) return e;
     *ret_invite = invite;
-    return ERR_OK;
+    return note(call, "worker.invited", &invite.id);
 }
 
-enum err invite_check(struct call *call, struct str token, struct id *ret_id)
+struct invite_row {
+    struct id id;
+    int64_t   expires_ms;
+    bool      is_used;
+};
+
+static enum err invite_read(struct call *call, struct str token, struct invite_row *ret_row)
 {
-    bool      is_there = false, is_used = false;
-    int64_t   expires_ms = 0;
-    struct id id = { 0 };
-    bool      is_well_formed = secret_is_well_formed(token, INVITE_PREFIX);
+    bool is_there = false;
+    bool is_well_formed = secret_is_well_formed(token, INVITE_PREFIX);
     for (int i = 0; is_well_formed && !is_there && i < keyring_count(call->keyring); i++) {
         struct stmt *q = db_query(call->db, "SELECT id, expires_ms, worker_id FROM invites"
                                             " WHERE token_hash = $1");
         bind_text(q, 1, secret_hash(call->keyring, i, token, call->arena));
         is_there = stmt_step(q);
-        if (is_there) {
-            id = column_id(q, 0);
-            expires_ms = column_int(q, 1);
-            is_used = !column_is_null(q, 2);
-        }
+        if (is_there)
+            *ret_row = (struct invite_row){ .id = column_id(q, 0),
+                                            .expires_ms = column_int(q, 1),
+                                            .is_used = !column_is_null(q, 2) };
         enum err e = stmt_end(q, &call->error);
         if (e) return e;
     }
     if (!is_there) return FAIL(&call->error, ERR_NOT_FOUND, "invite", "no such invite");
-    if (is_used)
+    return ERR_OK;
+}
+
+enum err invite_find(struct call *call, struct str token, struct id *ret_id)
+{
+    struct invite_row row;
+    enum err          e = invite_read(call, token, &row);
+    if (e) return e;
+    *ret_id = row.id;
+    return ERR_OK;
+}
+
+enum err invite_check(struct call *call, struct str token, struct id *ret_id)
+{
+    struct invite_row row;
+    enum err          e = invite_read(call, token, &row);
+    if (e) return e;
+    if (row.is_used)
         return FAIL(&call->error, ERR_CONFLICT, "invite_used", "the invite was used already");
-    if (expires_ms <= call->now_ms)
+    if (row.expires_ms <= call->now_ms)
         return FAIL(&call->error, ERR_CONFLICT, "invite_expired", "the invite has expired");
-    *ret_id = id;
+    *ret_id = row.id;
     return ERR_OK;
 }
 

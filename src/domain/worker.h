@@ -54,6 +54,9 @@ struct invite {
 /* For a worker who may be called name, which may be absent. ERR_INVALID "bad_name". */
 MUST_USE enum err invite_create(struct call *call, struct str name, struct invite *ret_invite);
 
+/* Whose token it is, good or not any more. ERR_NOT_FOUND "invite". */
+MUST_USE enum err invite_find(struct call *call, struct str token, struct id *ret_id);
+
 /* Is the invite good? ERR_NOT_FOUND "invite", ERR_CONFLICT "invite_used" | "invite_expired". */
 MUST_USE enum err invite_check(struct call *call, struct str token, struct id *ret_id);
 

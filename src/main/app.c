@@ -38,6 +38,7 @@ struct app {
     struct writer           *writer;
     struct io_pool          *io_pool;
     struct meter            *meter;
+    struct rehash_table     *rehash;
     struct upload_table     *uploads;
     struct long_poll        *long_poll;
     struct api               api;
@@ -135,6 +136,7 @@ static enum err start_api(struct app *app, struct error *error)
     if (e) return e;
     app->io_pool = io_pool_start(IO_THREADS);
     app->meter = meter_start();
+    app->rehash = rehash_open();
     app->uploads = upload_table_open(&app->api);
     app->api = (struct api){
         .config = &store->config,
@@ -147,6 +149,7 @@ static enum err start_api(struct app *app, struct error *error)
         .io_pool = app->io_pool,
         .blobs = app->blobs,
         .meter = app->meter,
+        .rehash = app->rehash,
         .uploads = app->uploads,
         .after_commit = { on_tasks_added, app, on_job_ended, app },
         .run_due = on_run_due,
@@ -168,6 +171,7 @@ static void start_runners(struct app *app)
         .zygote = app->zygote,
         .meter = app->meter,
         .after_commit = { .job_ended = on_job_ended, .jobs_context = app },
+        .rehash = app->rehash,
         .uploads_context = &app->api,
         .sweep_uploads = upload_sweep,
     };
@@ -272,6 +276,7 @@ void app_stop(struct app *app)
     long_poll_close(app->long_poll);
     if (app->uploads) upload_table_close(app->uploads);
     meter_stop(app->meter);
+    rehash_close(app->rehash);
     if (app->zygote) media_zygote_stop(app->zygote);
     fd_close(&app->listen_fd);
     fd_close(&app->lock_fd);

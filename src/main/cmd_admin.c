@@ -1,4 +1,5 @@
 #include "domain/api_key.h"
+#include "domain/freeze.h"
 #include "domain/ledger.h"
 #include "domain/organisation.h"
 #include "domain/worker.h"
@@ -15,6 +16,7 @@ struct admin {
     struct api_key        live, test;
     struct worker_session session;
     struct invite         invite;
+    int64_t               freezes_count;
 };
 
 typedef enum err admin_fn(struct call *call, void *argument);
@@ -154,6 +156,32 @@ int cmd_create_key(struct flags *flags, struct arena *arena)
     if (admin.org.data == NULL || !is_environment)
         return usage("create-key needs --org and --environment live|test");
     return run_admin(flags, arena, &admin, create_key, write_key);
+}
+
+/* --- admin unfreeze-org --- */
+
+static enum err unfreeze_org(struct call *call, void *argument)
+{
+    struct admin *admin = argument;
+    if (!id_parse(admin->org, ID_ORGANISATION, &admin->id))
+        return FAIL(&call->error, ERR_NOT_FOUND, "organization", "no such organization");
+    enum err e = organisation_exists(call, &admin->id);
+    if (e) return e;
+    return freeze_lift(call, &admin->id, &admin->freezes_count);
+}
+
+static void write_freezes(struct store *store, const struct admin *admin, struct json_out *out)
+{
+    (void)store;
+    out_text(out, "organization_id", id_str(&admin->id));
+    out_int(out, "freezes_lifted", admin->freezes_count);
+}
+
+int cmd_unfreeze_org(struct flags *flags, struct arena *arena)
+{
+    struct admin admin = { .org = flags_take(flags, "org") };
+    if (admin.org.data == NULL) return usage("unfreeze-org needs --org");
+    return run_admin(flags, arena, &admin, unfreeze_org, write_freezes);
 }
 
 /* --- admin create-worker, admin invite-worker --- */

@@ -1,4 +1,4 @@
-#include "domain/audit.h"
+#include "domain/audit_chain.h"
 #include "domain/score.h"
 #include "main/commands.h"
 #include "main/store.h"
@@ -29,6 +29,7 @@ struct auditing {
     const struct blob_store *blobs;
     struct arena            *arena;
     bool                     with_hashes;
+    struct str               audit_head; /* from the log */
 };
 
 static void print_breach(void *context, const char *check, struct str subject, struct str detail)
@@ -58,6 +59,8 @@ static enum err run_audit(struct call *call, void *argument)
     struct auditing *auditing = argument;
     enum err         e = audit_store(call, &auditing->report);
     if (e) return e;
+    e = audit_chain_check(call, &auditing->report, auditing->audit_head);
+    if (e) return e;
     return audit_files(call, &auditing->report, auditing->with_hashes, has_bytes, auditing);
 }
 
@@ -67,6 +70,7 @@ int cmd_audit(struct flags *flags, struct arena *arena)
     struct auditing auditing = {
         .report.on_breach = print_breach,
         .with_hashes = str_eq(blobs, STR("on")),
+        .audit_head = flags_take(flags, "audit-head"),
     };
     struct config config;
     struct error  error = { 0 };

@@ -14,10 +14,21 @@ static const struct command commands[] = {
       "a new organisation with a live and a test key" },
     { "admin create-key", cmd_create_key,
       "--org ID --environment live|test [--name N] [--scopes a,b]", "a new API key" },
+    { "admin unfreeze-org", cmd_unfreeze_org, "--org ID",
+      "let an organisation post jobs again after a refund or dispute" },
     { "admin create-worker", cmd_create_worker, "--name N --email E",
       "a new worker with a token that does not expire" },
     { "admin invite-worker", cmd_invite_worker, "[--name N]", "a single-use link to join" },
-    { "audit", cmd_audit, "[--blobs on|off]", "check the invariants; exit 1 on a breach" },
+    { "admin rotate-server-key", cmd_rotate_server_key, "",
+      "a new server key; older ones stay good until they are dropped" },
+    { "admin drop-server-keys", cmd_drop_server_keys, "[--force on|off]",
+      "drop older server keys that nothing needs any more" },
+    { "audit", cmd_audit, "[--blobs on|off] [--audit-head NUMBER:HEX]",
+      "check the invariants and the audit's seals; exit 1 on a breach" },
+    { "listen", cmd_listen,
+      "[--forward-to URL] [--url URL] [--api-key-file PATH] [--events a,b] [--secret whsec_…]"
+      " [--after occ_…]",
+      "print this organisation's events and forward them, signed; key: FIRSTHAND_API_KEY" },
     { "demo", cmd_demo, "[--files \"a.jpg b.mp4\"]", "serve, and do the main job once" },
     { "config", cmd_config, "", "print the effective settings" },
     { "version", cmd_version, "", "print what this program is made of" },
@@ -27,8 +38,8 @@ static void print_help(FILE *out, struct arena *arena)
 {
     fprintf(out, "usage: firsthand COMMAND [--flag value]...\n\n");
     for (size_t i = 0; i < COUNT_OF(commands); i++)
-        fprintf(out, "  %-20s %s\n%s%s%s", commands[i].name, commands[i].meaning,
-                commands[i].usage[0] ? "                       " : "", commands[i].usage,
+        fprintf(out, "  %-24s %s\n%s%s%s", commands[i].name, commands[i].meaning,
+                commands[i].usage[0] ? "                           " : "", commands[i].usage,
                 commands[i].usage[0] ? "\n" : "");
     fprintf(out, "\nsettings, as flags or as FIRSTHAND_… in the environment:\n%s",
             config_help(arena).data);

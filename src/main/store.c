@@ -1,6 +1,7 @@
 #include "main/store.h"
 
 #include "base/log.h"
+#include "domain/audit_chain.h"
 #include "domain/clock.h"
 #include "platform/db_migrate.h"
 #include "platform/disk.h"
@@ -139,6 +140,7 @@ static enum err run_on(struct store *store, struct call *call, enum db_mode mode
         .arena = &store->arena,
         .config = &store->config,
         .keyring = store->keyring,
+        .origin = { .address = STR("command") },
     };
     enum err e = db_open(store->database_url, mode, &call->error, &db);
     if (e) return e;
@@ -155,10 +157,25 @@ static enum err run_on(struct store *store, struct call *call, enum db_mode mode
     return e;
 }
 
+struct commit {
+    enum err (*run)(struct call *call, void *argument);
+    void *argument;
+};
+
+/* A server may not run for long: what a command noted is sealed at once. */
+static enum err run_and_seal(struct call *call, void *argument)
+{
+    const struct commit *commit = argument;
+    int                  count;
+    enum err             e = commit->run(call, commit->argument);
+    return e ? e : audit_seal(call, &count);
+}
+
 enum err store_commit(struct store *store, struct call                         *call,
                       enum err (*run)(struct call *call, void *argument), void *argument)
 {
-    return run_on(store, call, DB_WRITE, run, argument);
+    struct commit commit = { run, argument };
+    return run_on(store, call, DB_WRITE, run_and_seal, &commit);
 }
 
 enum err store_read(struct store *store, struct call                         *call,

@@ -38,6 +38,16 @@ static const struct setting settings[] = {
       "default share of the platform in a file's price" },
     { "platform-fee-locked", SETTING_SWITCH, AT(platform_fee_locked), 0, 0, "off", false,
       "organisations may not change their share" },
+    { "low-balance-cents", SETTING_COUNT, AT(low_balance_cents), 0, 1000000000, "1000", false,
+      "credits.low_balance tells when a balance falls below; 0 = off" },
+    { "stripe-key", SETTING_TEXT, AT(stripe_key), 0, 0, "", true,
+      "Stripe's secret key; without it purchases go through the built-in page" },
+    { "stripe-webhook-secret", SETTING_TEXT, AT(stripe_webhook_secret), 0, 0, "", true,
+      "signs what Stripe sends to /v1/stripe/webhook" },
+    { "stripe-api-url", SETTING_TEXT, AT(stripe_api_url), 0, 0, "https://api.stripe.com", false,
+      "where Stripe is asked" },
+    { "checkout-credits-live", SETTING_SWITCH, AT(checkout_credits_live), 0, 0, "off", false,
+      "the built-in checkout page gives live credit, unpaid" },
     { "rate-limit-per-minute", SETTING_COUNT, AT(rate_limit_per_minute), 0, 10000000, "1000", false,
       "requests per API key; 0 = off" },
     { "auth-failures-per-minute", SETTING_COUNT, AT(auth_failures_per_minute), 0, 1000000, "60",
@@ -324,10 +334,43 @@ static bool is_base_url(struct str text)
     return true;
 }
 
+/* A key goes there: not in clear, but to this very machine. */
+static bool is_safe_for_keys(struct str url)
+{
+    static const char *const here[] = { "http://127.0.0.1:", "http://[::1]:", "http://localhost:" };
+    if (str_starts_with(url, STR("https://"))) return true;
+    for (size_t i = 0; i < COUNT_OF(here); i++)
+        if (str_starts_with(url, str_of(here[i]))) return true;
+    return false;
+}
+
+static bool is_one_word(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] <= ' ' || text.data[i] > '~') return false;
+    return true;
+}
+
 static enum err refuse(struct error *error, const char *rule, struct str value)
 {
     return FAIL(error, ERR_INVALID, "bad_setting", "%s, got \"%.*s\"", rule,
                 STR_ARG(str_take(value, 60)));
+}
+
+static enum err check_stripe(struct config *config, struct error *error)
+{
+    while (str_ends_with(config->stripe_api_url, STR("/")))
+        config->stripe_api_url.len--;
+    if (!is_base_url(config->stripe_api_url) || !is_safe_for_keys(config->stripe_api_url))
+        return refuse(error, "stripe-api-url must be https://, or http:// to this machine",
+                      config->stripe_api_url);
+    if (!is_one_word(config->stripe_key) || !is_one_word(config->stripe_webhook_secret))
+        return FAIL(error, ERR_INVALID, "bad_setting",
+                    "stripe-key and stripe-webhook-secret are one word each");
+    if ((config->stripe_key.len == 0) != (config->stripe_webhook_secret.len == 0))
+        return FAIL(error, ERR_INVALID, "bad_setting",
+                    "stripe-key and stripe-webhook-secret go together");
+    return ERR_OK;
 }
 
 /* Texts that have a form. */
@@ -352,7 +395,7 @@ static enum err check_texts(struct config *config, struct arena *arena, struct e
     enum log_level level;
     if (!log_level_parse(config->log_level, &level))
         return refuse(error, "log-level must be debug, info, warning or error", config->log_level);
-    return ERR_OK;
+    return check_stripe(config, error);
 }
 
 /* What a single row cannot say. */

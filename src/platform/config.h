@@ -22,6 +22,11 @@ struct config {
     struct str            public_url; /* without a trailing slash; empty until the port is known */
     int64_t               platform_fee_ppm;
     bool                  platform_fee_locked;
+    int64_t               low_balance_cents;
+    struct str            stripe_key; /* empty: purchases go through this server's own page */
+    struct str            stripe_webhook_secret;
+    struct str            stripe_api_url; /* without a trailing slash */
+    bool                  checkout_credits_live;
     int64_t               rate_limit_per_minute;
     int64_t               auth_failures_per_minute;
     struct str            signup; /* "closed" or "open" */

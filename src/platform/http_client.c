@@ -64,6 +64,20 @@ static enum err set_file(CURL *curl, const char *path, FILE **ret_file, struct e
     return ERR_OK;
 }
 
+static int64_t reply_bytes_max(const struct http_client_request *request)
+{
+    return request->reply_bytes_max ? request->reply_bytes_max : HTTP_CLIENT_REPLY_BYTES_MAX;
+}
+
+/* Anything but 0 ends the transfer. */
+static int on_progress(void *argument, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+                       curl_off_t up)
+{
+    const struct http_client_request *request = argument;
+    (void)down_all, (void)down, (void)up_all, (void)up;
+    return request->is_cancelled(request->context);
+}
+
 static void set_options(CURL *curl, const struct http_client_request *request, struct buf *body,
                         char *problem)
 {
@@ -78,6 +92,11 @@ static void set_options(CURL *curl, const struct http_client_request *request, s
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, problem);
+    if (request->is_cancelled) {
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, request);
+    }
     if (request->body.data) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.data);
@@ -91,7 +110,7 @@ enum err http_client_send(struct http_client *client, const struct http_client_r
     CURL      *curl = (CURL *)client;
     char       problem[CURL_ERROR_SIZE] = "";
     struct buf body;
-    buf_init(&body, arena, HTTP_CLIENT_REPLY_BYTES_MAX);
+    buf_init(&body, arena, (size_t)reply_bytes_max(request));
     set_options(curl, request, &body, problem);
 
     CLEANUP(file_close) FILE *file = NULL;
@@ -111,8 +130,8 @@ enum err http_client_send(struct http_client *client, const struct http_client_r
 
     CURLcode result = curl_easy_perform(curl);
     if (body.failed)
-        return FAIL(error, ERR_TOO_LARGE, "http_reply_too_large", "more than %d bytes",
-                    HTTP_CLIENT_REPLY_BYTES_MAX);
+        return FAIL(error, ERR_TOO_LARGE, "http_reply_too_large", "more than %lld bytes",
+                    (long long)reply_bytes_max(request));
     if (result != CURLE_OK)
         return FAIL(error, ERR_UNAVAILABLE, "http_failed", "%s",
                     problem[0] ? problem : curl_easy_strerror(result));

@@ -17,6 +17,10 @@ struct http_client_request {
     int         headers_count;
     const char *headers[HTTP_CLIENT_HEADERS_MAX]; /* "Name: value" */
     int64_t     timeout_ms;
+    int64_t     reply_bytes_max; /* 0 = HTTP_CLIENT_REPLY_BYTES_MAX */
+    /* Asked about once a second while it lasts: give up now? NULL = never. */
+    bool (*is_cancelled)(void *context);
+    void *context;
 };
 
 struct http_client_reply {
@@ -29,8 +33,9 @@ struct http_client_reply {
 struct http_client *http_client_open(void);
 void                http_client_close(struct http_client *client);
 
-/* ERR_UNAVAILABLE "http_failed" (with what went wrong), ERR_TOO_LARGE "http_reply_too_large",
- * ERR_NOT_FOUND "file_unreadable" (or no plain file). A status is an answer, whatever it is. */
+/* ERR_UNAVAILABLE "http_failed" (with what went wrong, cancelled included), ERR_TOO_LARGE
+ * "http_reply_too_large", ERR_NOT_FOUND "file_unreadable" (or no plain file). A status is an
+ * answer, whatever it is. */
 MUST_USE enum err http_client_send(struct http_client               *client,
                                    const struct http_client_request *request, struct arena *arena,
                                    struct error *error, struct http_client_reply *ret_reply);

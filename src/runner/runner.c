@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { RUNNER_THREADS_MAX = 64 + 3, RUNNER_ARENA_BYTES_MAX = 4 << 20 };
+enum { RUNNER_THREADS_MAX = 64 + 4, RUNNER_ARENA_BYTES_MAX = 4 << 20 };
 static const int64_t IDLE_MS_MAX = 60 * 1000;
 static const int64_t LOOK_AGAIN_MS = 20; /* a task may come due with nobody telling */
 
@@ -21,6 +21,7 @@ static const struct {
 } kinds[TASK_KIND__COUNT] = {
     [TASK_SCORE] = { score_task, "score_postponed" },
     [TASK_DELIVER] = { deliver_task, "delivery_postponed" },
+    [TASK_TOP_UP] = { top_up_task, "top_up_postponed" },
     [TASK_SANDBOX] = { sandbox_task, "sandbox_postponed" },
 };
 
@@ -256,6 +257,7 @@ struct runners *runners_start(const struct runner_services *services)
     for (int64_t i = 0; i < services->config->score_workers; i++)
         start_thread(runners, TASK_SCORE);
     start_thread(runners, TASK_DELIVER);
+    start_thread(runners, TASK_TOP_UP);
     start_thread(runners, TASK_SANDBOX);
     CHECK(pthread_create(&runners->sweeper, NULL, sweep, runners) == 0);
     return runners;
@@ -306,6 +308,7 @@ void runners_stop(struct runners *runners)
     for (int i = 0; i < runners->threads_count; i++)
         pthread_join(runners->threads[i].thread, NULL);
     pthread_join(runners->sweeper, NULL);
+    sweep_seal(&runners->services); /* nobody writes any more */
     pthread_cond_destroy(&runners->woken);
     pthread_cond_destroy(&runners->advanced);
     pthread_mutex_destroy(&runners->lock);

@@ -6,6 +6,7 @@
 #include "base/world.h"
 #include "domain/after_commit.h"
 #include "domain/meter.h"
+#include "domain/rehash.h"
 #include "domain/task.h"
 #include "platform/blob.h"
 #include "platform/db_readers.h"
@@ -27,6 +28,7 @@ struct runner_services {
     struct media_zygote     *zygote;
     struct meter            *meter;
     struct after_commit      after_commit; /* whom else to tell: runners wake themselves */
+    struct rehash_table     *rehash;
     /* Expire uploads, in the store and on disk: they belong to the API. */
     void (*sweep_uploads)(void *context);
     void *uploads_context;

@@ -23,14 +23,21 @@ void runner_call_init(const struct runner_services *services, struct arena *aren
  * call->error. */
 typedef enum err task_fn(const struct runner_services *services, const struct task *task,
                          struct call *call);
-task_fn          score_task, deliver_task, sandbox_task;
+task_fn          score_task, deliver_task, top_up_task, sandbox_task;
 
 /* How long a claim on a scoring task lasts: longer than any examination. */
 int64_t score_lease_ms(const struct config *config);
 
-/* Write down what time has done: lapsed reservations, passed deadlines, expired credit, old
- * idempotency keys, old events and sandbox files, last uses, expired uploads. */
+/* Write down what time has done: lapsed reservations, passed deadlines, credit that expired or soon
+ * will, old idempotency keys, old events and sandbox files, last uses, expired uploads. */
 void sweep_run(const struct runner_services *services);
+
+/* Take up what server.key lists now, tell the store, and store the hashes that credentials got
+ * under its newest key; part of sweep_run. */
+void sweep_server_key(const struct runner_services *services);
+
+/* Seal what the audit has noted since; part of sweep_run. */
+void sweep_seal(const struct runner_services *services);
 
 /* Take bytes that nobody gets any more off the disk. */
 void unlink_removed_files(const struct runner_services *services);

@@ -5,6 +5,7 @@
 #include "domain/file_removal.h"
 #include "domain/idempotency.h"
 #include "domain/job.h"
+#include "domain/lot_warning.h"
 #include "domain/reservation.h"
 #include "domain/worker.h"
 #include "runner/runner_call.h"
@@ -27,6 +28,11 @@ static enum err sweep_deadlines(struct call *call, int *ret_done)
 static enum err sweep_credits(struct call *call, int *ret_done)
 {
     return credits_expire_all_due(call, SWEEP_ROWS_MAX, ret_done);
+}
+
+static enum err sweep_lot_warnings(struct call *call, int *ret_done)
+{
+    return lot_warn_all(call, SWEEP_ROWS_MAX, ret_done);
 }
 
 static enum err sweep_idempotency(struct call *call, int *ret_done)
@@ -123,11 +129,14 @@ static void sweep_uses(const struct runner_services *services)
 
 void sweep_run(const struct runner_services *services)
 {
-    static sweep_fn *const sweeps[] = { sweep_reservations, sweep_deadlines, sweep_credits,
-                                        sweep_idempotency,  sweep_events,    sweep_old_files };
+    static sweep_fn *const sweeps[] = { sweep_reservations, sweep_deadlines,   sweep_credits,
+                                        sweep_lot_warnings, sweep_idempotency, sweep_events,
+                                        sweep_old_files };
     for (size_t i = 0; i < COUNT_OF(sweeps); i++)
         sweep_all(services, sweeps[i]);
     unlink_removed_files(services);
     sweep_uses(services);
+    sweep_server_key(services);
     services->sweep_uploads(services->uploads_context);
+    sweep_seal(services); /* last: of what the others noted, too */
 }

@@ -2,10 +2,11 @@
 
 #include "base/encode.h"
 #include "platform/embedded.h"
+#include "web/checkout_page.h"
 
 #include <string.h>
 
-static struct str page_text(const char *name)
+struct str page_text(const char *name)
 {
     for (const struct embedded_file *file = embedded_files; file->name; file++)
         if (strcmp(file->name, name) == 0) return (struct str){ file->data, file->size_bytes };
@@ -50,5 +51,8 @@ static enum err get_join_page(struct call *call, const struct request *request, 
 
 const struct binding pages_bindings[] = {
     { .operation_id = "getJoinPage", .handle = get_join_page },
+    { .operation_id = "getCheckoutPage", .handle = get_checkout_page },
+    { .operation_id = "payCheckout", .handle = pay_checkout },
+    { .operation_id = "cancelCheckout", .handle = cancel_checkout },
     { 0 },
 };

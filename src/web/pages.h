@@ -7,4 +7,7 @@
 /* Ended by an empty row; for api_bind. */
 extern const struct binding pages_bindings[];
 
+/* The text of a page, by its name in web/; CHECKs that it is there. */
+struct str page_text(const char *name);
+
 #endif

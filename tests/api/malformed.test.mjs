@@ -348,7 +348,7 @@ describe("the Idempotency-Key header", () => {
 });
 
 describe("a path", () => {
-  for (const path of ["/", "/v1", "/v1/", "/v1/nothing", "/v1/jobs/", "/v1//jobs", "/V1/jobs", "/v1/jobs%00", "/v1/%ff", "/v1/jobs/x/y", "/openapi.json/", "/v1/billing/credits/purchase"])
+  for (const path of ["/", "/v1", "/v1/", "/v1/nothing", "/v1/jobs/", "/v1//jobs", "/V1/jobs", "/v1/jobs%00", "/v1/%ff", "/v1/jobs/x/y", "/openapi.json/", "/v1/billing/credits/purchased"])
     it(`that the contract does not have is 404: ${path}`, async () => {
       for (const client of [buyer, nobody])
         for (const method of ["GET", "POST", "DELETE"])

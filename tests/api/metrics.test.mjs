@@ -160,7 +160,7 @@ describe("/metrics with an operator's token", () => {
 describe("/readyz", () => {
   it("is 200 while the store has its migrations, else 503", async () => {
     const server = await start();
-    const sql = (text) => execFileSync("sqlite3", [join(server.dataDir, "store.db"), text]);
+    const sql = (text) => execFileSync("sqlite3", ["-cmd", ".timeout 20000", join(server.dataDir, "store.db"), text]);
     const ready = () => server.client().get("/readyz");
     try {
       assert.deepEqual((await ready()).json, { status: "ok" });

@@ -9,7 +9,7 @@ import { bodyIds, idParameters, listings, NOBODY, requestFor } from "../lib/requ
 import { start } from "../lib/server.mjs";
 
 /* Addressed by a signed link, not by who asks. */
-const SIGNED = ["downloadFile"];
+const SIGNED = ["downloadFile", "getCheckoutPage", "payCheckout", "cancelCheckout"];
 /* A live job is any worker's business. */
 const SHARED = ["getWorkerJob", "acceptJob", "flagJob"];
 

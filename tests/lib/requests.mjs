@@ -15,6 +15,7 @@ export const NOBODY = Object.freeze({
   upload_id: `upl_${ULID}`,
   submission_id: `sub_${ULID}`,
   file_id: `file_${ULID}`,
+  checkout_token: `fh_pay_${ULID}_${"A".repeat(43)}`,
   endpoint_id: `whe_${ULID}`,
   event_id: `evt_${ULID}`,
   occurrence_id: `occ_${ULID}`,
@@ -26,6 +27,7 @@ export const BODIES = Object.freeze({
   rateJob: { rating: 4 },
   signUp: { name: "Buyer", email: "buyer@example.com" },
   createApiKey: { name: "a key", scopes: ["jobs:read"], environment: "live" },
+  purchaseCredits: { amount_cents: 1000 },
   createWebhookEndpoint: { url: "https://hooks.example.invalid/firsthand", events: ["job.completed"] },
   updateWebhookEndpoint: { description: "another", events: ["job.completed"] },
   replayWebhookEvents: { since: "2026-01-01T00:00:00Z", until: "2200-01-01T00:00:00Z" },
@@ -46,6 +48,7 @@ const STREAMS = {
     headers: { ...TUS, "upload-offset": "0", "content-type": "application/offset+octet-stream" },
     raw: Buffer.from("0123456789"),
   }),
+  receiveStripeEvent: () => ({ headers: { "stripe-signature": "t=1,v1=00", "content-type": "application/json" }, raw: Buffer.from("{}") }),
   putReservationFile: () => ({ headers: { "content-type": "image/png" }, raw: pngImage({ seed: 1 }) }),
 };
 

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
 const BEARER = /\bfh_(live|test|wkr|inv)_([0-9A-Za-z]{38})(?![0-9A-Za-z])/g;
+const CHECKOUT = /\bfh_pay_[0-9A-Z]{26}_([0-9A-Za-z_-]{43})/g;
 const WEBHOOK = /\bwhsec_([0-9A-Za-z+/]{43}=)/g;
 const SIGNATURE = /[?&]signature=([0-9A-Za-z_-]{43})/g;
 const RUN = /[0-9A-Za-z_+/-]{32,}/g;
@@ -34,7 +35,12 @@ export class Secrets {
 
   addServerKey(dataDir) {
     for (const line of readFileSync(join(dataDir, "server.key"), "utf8").split("\n").filter(Boolean))
-      this.add("the server key", line.split(" ")[1]);
+      this.add("the server key", line.split(" ").at(-1));
+  }
+
+  /* A secret of a provider's: everything from its prefix on. */
+  addProvider(what, secret) {
+    this.add(what, secret.replace(/^(whsec|sk_test|sk_live)_/, ""));
   }
 
   /* Every secret in a reply or in what a command prints. */
@@ -42,6 +48,7 @@ export class Secrets {
     for (const [, kind, random] of text.matchAll(BEARER)) this.add(`a ${kind} secret`, random);
     for (const [, random] of text.matchAll(WEBHOOK)) this.add("a webhook secret", random);
     for (const [, signature] of text.matchAll(SIGNATURE)) this.add("a link's signature", signature);
+    for (const [, signature] of text.matchAll(CHECKOUT)) this.add("a checkout link", signature);
   }
 
   /* What a request brings that nobody may read again. */

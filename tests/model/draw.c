@@ -170,6 +170,9 @@ static void draw_grant(struct model *model, struct operation *operation)
     operation->object = (int)below(model, REF_ORGS);
     operation->number = 1 + below(model, one_in(model, 10) ? 3000 : 300);
     operation->grant = kinds[below(model, COUNT_OF(kinds))];
+    /* A pack now and then; who is always rich meets no limit. */
+    if (operation->grant == TRANSFER_PURCHASE && operation->number % 24 == 0)
+        operation->number = 2500;
 }
 
 static void draw_details(struct model *model, struct operation *operation)

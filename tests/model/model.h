@@ -16,6 +16,7 @@
 
 #include "../unit/domain/marketplace.h"
 #include "domain/idempotency.h"
+#include "domain/purchase.h"
 #include "reference.h"
 
 enum { COMPARE_EVERY = 500, NOTHING = -1, ENDED_SKIPPED, ENDED_REFUSED, ENDED_DONE, ENDED__COUNT };

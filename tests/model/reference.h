@@ -171,6 +171,18 @@ static inline void ref_grant(struct ref *ref, int org, enum transfer_kind kind, 
     ref_book(ref, org, kind, cents, -1);
 }
 
+/* What comes on top of a pack. */
+static inline int64_t ref_bonus(int64_t cents)
+{
+    switch (cents) {
+    case 2500: return 125;
+    case 5000: return 500;
+    case 10000: return 1500;
+    case 25000: return 5000;
+    default: return 0;
+    }
+}
+
 /* The spendable lot that expires first, the older of two; -1 = none is left. */
 static inline int ref_first_lot(const struct ref *ref, int org)
 {

@@ -127,6 +127,9 @@ static const char *reference_do(struct model *model, const struct doing *doing, 
         return NULL;
     case OP_GRANT:
         ref_grant(ref, object, operation->grant, operation->number, time_add_year(ref->now_ms));
+        if (operation->grant == TRANSFER_PURCHASE && ref_bonus(operation->number) > 0)
+            ref_grant(ref, object, TRANSFER_BONUS, ref_bonus(operation->number),
+                      time_add_year(ref->now_ms));
         return NULL;
     case OP_ADVANCE: ref_advance(ref, time_left(ref->now_ms, operation)); return NULL;
     case OP_SWEEP:
@@ -216,6 +219,23 @@ static enum err server_sweep(struct model *model)
     return e ? e : idempotency_sweep(call, 1000000, &dropped);
 }
 
+/* Pay what was open, and be told so twice. */
+static enum err server_buy(struct model *model, const struct id *org_id, int64_t cents)
+{
+    struct call    *call = &model->market->call;
+    struct purchase purchase = {
+        .org_id = *org_id,
+        .environment = ENVIRONMENT_LIVE,
+        .kind = PURCHASE_CHECKOUT,
+        .provider = PURCHASE_STRIPE,
+        .state = PURCHASE_OPEN,
+        .amount_cents = cents,
+    };
+    enum err e = purchase_insert(call, &purchase);
+    if (e == ERR_OK) e = purchase_pay(call, &purchase);
+    return e ? e : purchase_pay(call, &purchase);
+}
+
 static enum err server_do(struct model *model, const struct doing *doing, struct done *done)
 {
     struct call            *call = &model->market->call;
@@ -236,6 +256,8 @@ static enum err server_do(struct model *model, const struct doing *doing, struct
     case OP_RETRY: return submission_retry(call, id_str(&ref->subs[object].id), &done->lease);
     case OP_DELIVER: return server_deliver(model);
     case OP_GRANT:
+        if (operation->grant == TRANSFER_PURCHASE)
+            return server_buy(model, &model->orgs[object], operation->number);
         return credits_grant(call, &model->orgs[object], ENVIRONMENT_LIVE, operation->grant,
                              operation->number, STR_NONE, STR("Gift"));
     case OP_ADVANCE:
@@ -261,6 +283,7 @@ static struct idempotency idempotency_of(struct model *model, const struct doing
                    (long long)asked->price, (long long)asked->files_per_worker,
                    (long long)asked->stars_min, (long long)asked->deadline_ms);
     idempotency_fingerprint(STR("POST"), path, STR_NONE, body, idempotency.fingerprint);
+    idempotency_set_owner(&idempotency, &model->market->call.actor);
     return idempotency;
 }
 

@@ -61,6 +61,25 @@ static void an_operation_without_a_handler_is_refused_by_name(void **state)
     assert_non_null(strstr(error.detail, "getJoinPage"));
 }
 
+/* The shipped contract with a text in it blanked out. */
+static struct str shipped_without(struct str text)
+{
+    struct str document = str_copy(&arena, shipped());
+    char      *at = memmem(document.data, document.len, text.data, text.len);
+    assert_non_null(at);
+    memset(at, ' ', text.len);
+    return document;
+}
+
+static void an_operation_that_changes_something_says_what_the_audit_calls_it(void **state)
+{
+    (void)state;
+    compile(shipped_without(STR("\"x-audit\": \"job.created\",")));
+    assert_int_equal(api_bind(&api, pages_bindings, &error), ERR_INVALID);
+    assert_string_equal(error.slug, "operation_unaudited");
+    assert_non_null(strstr(error.detail, "createJob"));
+}
+
 static void a_handler_without_an_operation_is_refused_by_name(void **state)
 {
     (void)state;
@@ -95,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_shipped_contract_is_bound_whole),
         T(an_operation_without_a_handler_is_refused_by_name),
+        T(an_operation_that_changes_something_says_what_the_audit_calls_it),
         T(a_handler_without_an_operation_is_refused_by_name),
         T(a_handler_of_another_kind_than_the_contract_says_is_refused),
     };

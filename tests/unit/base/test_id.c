@@ -13,9 +13,10 @@
 
 enum { THREADS = 8, IDS_A_THREAD = 5000 };
 
-static const char *const kinds[ID_KIND__COUNT] = { "org_", "job_", "sub_", "file_", "key_", "crtx_",
-                                                   "req_", "wkr_", "inv_", "ses_",  "rsv_", "upl_",
-                                                   "tsk_", "lot_", "whe_", "occ_",  "evt_" };
+static const char *const kinds[ID_KIND__COUNT] = { "org_",  "job_", "sub_", "file_", "key_",
+                                                   "crtx_", "req_", "wkr_", "inv_",  "ses_",
+                                                   "rsv_",  "upl_", "tsk_", "lot_",  "whe_",
+                                                   "occ_",  "evt_", "pur_", "aud_" };
 
 static int64_t now_ms(void)
 {

@@ -138,6 +138,21 @@ static void depth_is_bounded(void **state)
     assert_string_equal(refusal(repeated(STR("["), 1 << 20)), "too_deep");
 }
 
+static void reply_may_wrap_what_came_in(void **state)
+{
+    (void)state;
+    json_t    *root;
+    struct str deep = nested("[", "]", JSON_REPLY_DEPTH_MAX);
+    assert_string_equal(refusal(deep), "too_deep");
+    assert_int_equal(json_parse_reply(&arena, deep, &error, &root), ERR_OK);
+    assert_true(json_is_array(root));
+    deep = nested("[", "]", JSON_REPLY_DEPTH_MAX + 1);
+    assert_int_equal(json_parse_reply(&arena, deep, &error, &root), ERR_INVALID);
+    assert_string_equal(error.slug, "too_deep");
+    assert_int_equal(json_parse_reply(&arena, STR("{\"a\":"), &error, &root), ERR_INVALID);
+    assert_string_equal(error.slug, "malformed_json");
+}
+
 static void brackets_in_text_are_no_depth(void **state)
 {
     (void)state;
@@ -260,6 +275,7 @@ int main(void)
         cmocka_unit_test(invalid_utf8_is_refused),
         cmocka_unit_test(lone_surrogate_escapes_are_refused),
         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(reply_may_wrap_what_came_in),
         cmocka_unit_test(brackets_in_text_are_no_depth),
         cmocka_unit_test(values_are_bounded),
         cmocka_unit_test(numbers_must_fit),

@@ -26,15 +26,18 @@ static void assert_refused(struct arena *arena, struct str document, const char 
 static void an_operation_carries_what_the_document_says(void **state)
 {
     const struct contract_operation *operation = operation_of(
-        *state, "'summary':'Make one','description':'d','tags':['things'],'x-scope':'jobs:write',"
-                "'x-access':'external','x-body-limit':4096,'x-idempotent':true,'deprecated':false,"
-                "'requestBody':{'required':true,'content':{'application/json':"
-                "{'schema':{'$ref':'#/components/schemas/Thing'}}}}");
+        *state,
+        "'summary':'Make one','description':'d','tags':['things'],'x-scope':'jobs:write',"
+        "'x-access':'external','x-body-limit':4096,'x-idempotent':true,'x-audit':'thing.made',"
+        "'deprecated':false,"
+        "'requestBody':{'required':true,'content':{'application/json':"
+        "{'schema':{'$ref':'#/components/schemas/Thing'}}}}");
     assert_true(str_eq(operation->operation_id, STR("makeThing")));
     assert_true(str_eq(operation->method, STR("POST")));
     assert_true(str_eq(operation->path, STR("/v1/things")));
     assert_true(str_eq(operation->summary, STR("Make one")));
     assert_true(str_eq(operation->scope, STR("jobs:write")));
+    assert_true(str_eq(operation->audit_action, STR("thing.made")));
     assert_int_equal(operation->access, ACCESS_EXTERNAL);
     assert_int_equal(operation->security, SECURITY_API_KEY);
     assert_int_equal(operation->body_bytes_max, 4096);
@@ -140,6 +143,8 @@ static void malformed_operations_are_refused(void **state)
         "'x-body-limit':0",
         "'x-body-limit':'1'",
         "'x-scope':''",
+        "'x-audit':''",
+        "'x-audit':3",
         "'x-scope':3",
         "'x-idempotent':'yes'",
         "'tags':'a'",

@@ -9,6 +9,8 @@
 
 #include "sandbox_market.h"
 
+#include "domain/top_up.h"
+
 /* A sound store with something of everything: jobs open, in progress, completed and cancelled;
  * submissions pending, approved, rejected and waiting for their retry; reservations held, lapsed,
  * released and used; credit bought, spent, refunded and expired; files delivered and not. */
@@ -55,6 +57,13 @@ static int busy_setup(void **state)
     market_job(market, 2, 50);
     market->now_ms = time_add_year(market->now_ms);
     DONE(market, credits_expire_due(&market->call, &market->org_id, ENVIRONMENT_LIVE));
+
+    market_as_buyer(market); /* and which buys, and has begun a top-up */
+    market->actor.environment = ENVIRONMENT_TEST;
+    struct purchase purchase;
+    bool            can_charge;
+    DONE(market, purchase_begin(&market->call, 2500, &purchase));
+    DONE(market, top_up_begin(&market->call, &market->org_id, ENVIRONMENT_TEST, 700, &can_charge));
 
     scratch_script(market->db, "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON");
     return 0;
@@ -104,7 +113,7 @@ static void audit_passes_on_an_empty_store(void **state)
                    "DELETE FROM transfers; DELETE FROM lots; DELETE FROM job_lots;"
                    "DELETE FROM jobs; DELETE FROM submissions; DELETE FROM reservations;"
                    "DELETE FROM files; DELETE FROM payouts; DELETE FROM tasks;"
-                   "DELETE FROM workers; DELETE FROM balances;"
+                   "DELETE FROM workers; DELETE FROM balances; DELETE FROM purchases;"
                    "DELETE FROM occurrences");
     market_is_sound(market);
 }
@@ -318,7 +327,51 @@ static void audit_finds_work_that_nobody_will_do(void **state)
     const char    *check = "work_has_its_task";
     assert_found(market, check, "DELETE FROM tasks WHERE kind = 'score'");
     assert_found(market, check, "DELETE FROM tasks WHERE kind = 'deliver'");
+    assert_found(market, check, "DELETE FROM tasks WHERE kind = 'top_up'");
     assert_found(market, check, "UPDATE files SET delivered_ms = NULL WHERE delivered_ms > 0");
+}
+
+static void audit_finds_purchases_that_differ_from_their_credit(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "purchases_are_credited_once";
+    assert_found(market, check, "UPDATE purchases SET state = 'open' WHERE state = 'paid'");
+    assert_found(market, check, "UPDATE purchases SET state = 'paid' WHERE state = 'asking'");
+    assert_found(market, check, "UPDATE purchases SET paid_ms = NULL WHERE state = 'paid'");
+    assert_found(market, check, "UPDATE purchases SET amount_cents = amount_cents + 1");
+    assert_found(market, check, "DELETE FROM transfers WHERE once LIKE 'bonus:%'");
+    assert_found(market, check, "UPDATE transfers SET environment = 0 WHERE once LIKE 'bonus:%'");
+    /* Credited twice, with the constraint out of the way. */
+    assert_found(market, check,
+                 "DROP INDEX transfers_once; INSERT INTO transfers (org_id, environment, id, kind,"
+                 " debit, credit, amount_cents, once, created_ms) SELECT org_id, environment,"
+                 " id || 'x', kind, debit, credit, amount_cents, once, created_ms FROM transfers"
+                 " WHERE once LIKE 'purchase:%'");
+}
+
+static void audit_finds_bought_credit_that_nobody_bought(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "bought_credit_has_its_purchase";
+    assert_found(market, check, "UPDATE transfers SET once = NULL WHERE kind = 'purchase'");
+    assert_found(market, check, "UPDATE transfers SET kind = 'purchase' WHERE kind = 'free_tier'");
+    assert_found(market, check, "DELETE FROM purchases");
+}
+
+static void audit_finds_credit_that_was_not_told_of_once(void **state)
+{
+    struct market *market = *state;
+    const char    *check = "credits_have_their_events";
+    assert_found(market, check, "DELETE FROM occurrences WHERE type = 'credits.expired'");
+    assert_found(market, check, "DELETE FROM occurrences WHERE type = 'credits.purchased'");
+    assert_found(market, check,
+                 "UPDATE occurrences SET type = 'credits.expired'"
+                 " WHERE type = 'credits.purchased'");
+    assert_found(market, check,
+                 "INSERT INTO occurrences SELECT id || 'x', org_id, environment, type, subject_id,"
+                 " data, created_ms FROM occurrences WHERE type = 'credits.purchased'");
+    assert_found(market, "occurrences_have_their_subject",
+                 "UPDATE occurrences SET subject_id = 'crtx_x' WHERE type = 'credits.purchased'");
 }
 
 static void audit_finds_lots_that_differ_from_the_balance(void **state)
@@ -455,6 +508,8 @@ static void audit_leaves_what_is_older_than_events_alone(void **state)
                                " submissions) WHERE name = 'events_since_ms';"
                                "UPDATE server_state SET value = max(value, (SELECT 1 +"
                                " max(created_ms) FROM jobs)) WHERE name = 'events_since_ms';"
+                               "UPDATE server_state SET value = 1 + (SELECT max(created_ms) FROM"
+                               " transfers) WHERE name = 'credit_events_since_ms';"
                                "DELETE FROM occurrences");
     market_is_sound(market);
 }
@@ -496,6 +551,9 @@ int main(void)
         audit_test(audit_finds_payouts_that_differ_from_their_transfers),
         audit_test(audit_finds_retries_without_a_slot),
         audit_test(audit_finds_work_that_nobody_will_do),
+        audit_test(audit_finds_purchases_that_differ_from_their_credit),
+        audit_test(audit_finds_bought_credit_that_nobody_bought),
+        audit_test(audit_finds_credit_that_was_not_told_of_once),
         audit_test(audit_finds_lots_that_differ_from_the_balance),
         audit_test(audit_finds_parts_that_differ_from_the_escrow),
         audit_test(audit_finds_more_expired_than_given_and_lots_out_of_bounds),

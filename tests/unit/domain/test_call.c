@@ -91,6 +91,34 @@ static void begin_forgets_the_run_before(void **state)
     arena_deinit(&arena);
 }
 
+static void reserved_note_of_an_ended_job_outlives_a_rewind(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct call  call = { .arena = &arena };
+    struct actor nobody = { 0 };
+    struct id    ids[3];
+    call_begin(&call, NULL, 1, &nobody);
+    for (int i = 0; i < 3; i++) {
+        ids[i] = id_new(ID_JOB, 1);
+        call_reserve_ended(&call);
+        call_reserve_ended(&call);
+        struct arena_mark mark = arena_mark(&arena);
+        memset(NEW(&arena, char, 20000), 0x5a, 20000);
+        call_note_ended(&call, &ids[i]);
+        arena_rewind(&arena, mark);
+    }
+    memset(NEW(&arena, char, 20000), 0x5a, 20000);
+    const struct ended_job *ended = call.ended_jobs;
+    for (int i = 2; i >= 0; i--, ended = ended->next) {
+        assert_non_null(ended);
+        assert_true(id_eq(&ended->id, &ids[i]));
+    }
+    assert_null(ended);
+    arena_deinit(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +128,7 @@ int main(void)
         cmocka_unit_test(environments_have_their_stored_numbers_and_names),
         cmocka_unit_test(numbers_outside_an_enum_are_broken_invariants),
         cmocka_unit_test(begin_forgets_the_run_before),
+        cmocka_unit_test(reserved_note_of_an_ended_job_outlives_a_rewind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,11 +103,11 @@ static void grant_is_one_transfer_and_one_lot_of_twelve_months(void **state)
 static void grant_of_the_same_occurrence_is_refused_and_adds_no_lot(void **state)
 {
     struct market *market = *state;
-    DONE(market, credits_grant(&market->call, &market->org_id, ENVIRONMENT_LIVE, TRANSFER_PURCHASE,
-                               10, STR("checkout:1"), STR_NONE));
+    DONE(market, credits_grant(&market->call, &market->org_id, ENVIRONMENT_LIVE, TRANSFER_BONUS, 10,
+                               STR("checkout:1"), STR_NONE));
     REFUSED_UNWRITTEN(market,
                       credits_grant(&market->call, &market->org_id, ENVIRONMENT_LIVE,
-                                    TRANSFER_PURCHASE, 10, STR("checkout:1"), STR_NONE),
+                                    TRANSFER_BONUS, 10, STR("checkout:1"), STR_NONE),
                       ERR_CONFLICT, "already_booked");
     assert_int_equal(lot_cents(market, 1), -1);
 }

@@ -35,12 +35,12 @@ static void every_endpoint_that_wants_it_gets_one_event(void **state)
 {
     struct market *market = *state;
     struct id      all = event_market_endpoint(market, EVENTS_ALL);
-    struct id      some = event_market_endpoint(market, BIT(EVENT_CREDITS_EXPIRED));
-    emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
+    struct id      some = event_market_endpoint(market, BIT(EVENT_CREDITS_LOW_BALANCE));
+    emit(market, EVENT_ENDPOINT_DISABLED, &market->org_id);
     assert_true(market->call.wakes_tasks);
     assert_int_equal(event_market_events(market, &all), 1);
     assert_int_equal(event_market_events(market, &some), 0);
-    emit(market, EVENT_CREDITS_EXPIRED, &market->org_id);
+    emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
     assert_int_equal(event_market_events(market, &all), 2);
     assert_int_equal(event_market_events(market, &some), 1);
 }
@@ -53,7 +53,7 @@ static void disabled_endpoints_events_are_kept_and_a_deleted_one_gets_none(void 
     event_market_set(market, "UPDATE webhook_endpoints SET status = 'disabled' WHERE id = $1",
                      &disabled);
     event_market_set(market, "UPDATE webhook_endpoints SET deleted_ms = 1 WHERE id = $1", &deleted);
-    emit(market, EVENT_CREDITS_EXPIRED, &market->org_id);
+    emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
     assert_int_equal(event_market_events(market, &disabled), 1);
     assert_int_equal(event_market_events(market, &deleted), 0);
 }
@@ -65,11 +65,11 @@ static void nobody_hears_of_himself_or_of_another_organisation_or_environment(vo
     emit(market, EVENT_ENDPOINT_DISABLED, &here);
     assert_int_equal(event_market_events(market, &here), 0);
     event_market_set(market, "UPDATE webhook_endpoints SET environment = 1 WHERE id = $1", &here);
-    emit(market, EVENT_CREDITS_EXPIRED, &market->org_id);
+    emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
     assert_int_equal(event_market_events(market, &here), 0);
     event_market_set(market, "UPDATE webhook_endpoints SET environment = 0 WHERE id = $1", &here);
     market_start_at(market, 0);
-    emit(market, EVENT_CREDITS_EXPIRED, &market->org_id);
+    emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
     assert_int_equal(event_market_events(market, &here), 0);
 }
 

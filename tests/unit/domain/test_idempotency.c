@@ -41,24 +41,47 @@ static int idempotency_setup(void **state)
 
 static struct idempotency asked(const char *operation, const char *key, const char *body)
 {
-    struct idempotency idempotency = { str_of(operation), str_of(key), { 0 } };
+    struct idempotency idempotency = { .operation = str_of(operation), .key = str_of(key) };
     idempotency_fingerprint(STR("POST"), STR("/v1/jobs"), STR_NONE, str_of(body),
                             idempotency.fingerprint);
     return idempotency;
+}
+
+/* Of the one who asks now. */
+static const struct idempotency *of_actor(struct store_call        *at,
+                                          const struct idempotency *idempotency)
+{
+    struct idempotency *own = NEW(&at->arena, struct idempotency, 1);
+    *own = *idempotency;
+    idempotency_set_owner(own, &at->call.actor);
+    return own;
+}
+
+static enum err find(struct store_call *at, const struct idempotency *idempotency,
+                     struct stored_reply *reply, bool *ret_is_there)
+{
+    return idempotency_find(&at->call, of_actor(at, idempotency), reply, ret_is_there);
+}
+
+static void store_reply(struct store_call *at, const struct idempotency *idempotency,
+                        const struct stored_reply *reply, bool is_secret)
+{
+    assert_done(&at->call,
+                idempotency_store(&at->call, of_actor(at, idempotency), reply, is_secret));
 }
 
 static void store(struct store_call *at, const struct idempotency *idempotency, const char *body,
                   bool is_secret)
 {
     struct stored_reply reply = { 201, STR_NONE, str_of(body) };
-    assert_done(&at->call, idempotency_store(&at->call, idempotency, &reply, is_secret));
+    store_reply(at, idempotency, &reply, is_secret);
 }
 
 static bool is_found(struct store_call *at, const struct idempotency *idempotency,
                      struct stored_reply *reply)
 {
     bool is_there = false;
-    assert_done(&at->call, idempotency_find(&at->call, idempotency, reply, &is_there));
+    assert_done(&at->call, find(at, idempotency, reply, &is_there));
     return is_there;
 }
 
@@ -81,8 +104,8 @@ static void assert_reused(struct store_call *at, const struct idempotency *idemp
 {
     struct stored_reply reply = { .status = -7 };
     bool                is_there;
-    assert_refused(&at->call, idempotency_find(&at->call, idempotency, &reply, &is_there),
-                   ERR_CONFLICT, "idempotency_key_reused");
+    assert_refused(&at->call, find(at, idempotency, &reply, &is_there), ERR_CONFLICT,
+                   "idempotency_key_reused");
     assert_int_equal(reply.status, -7);
 }
 
@@ -157,7 +180,7 @@ static void reply_that_is_rebuilt_keeps_its_resource_only(void **state)
     struct store_call  *at = *state;
     struct idempotency  idempotency = asked("createJob", "k", "{}");
     struct stored_reply reply = { 201, STR("job_1"), STR_NONE };
-    assert_done(&at->call, idempotency_store(&at->call, &idempotency, &reply, false));
+    store_reply(at, &idempotency, &reply, false);
     reply = (struct stored_reply){ 0 };
     assert_true(is_found(at, &idempotency, &reply));
     assert_int_equal(reply.status, 201);
@@ -170,7 +193,7 @@ static void reply_without_a_body_replays_as_such(void **state)
     struct store_call  *at = *state;
     struct idempotency  idempotency = asked("revoke", "k", "");
     struct stored_reply reply = { 204, STR_NONE, STR("") };
-    assert_done(&at->call, idempotency_store(&at->call, &idempotency, &reply, false));
+    store_reply(at, &idempotency, &reply, false);
     assert_true(is_found(at, &idempotency, &reply));
     assert_int_equal(reply.status, 204);
     assert_int_equal(reply.body.len, 0);
@@ -278,6 +301,21 @@ static void secret_reply_is_sealed_at_rest(void **state)
     assert_int_equal(scratch_int(at->db, "SELECT is_sealed FROM idempotency"), 1);
 }
 
+static void secret_body_leaves_no_quick_hash_of_itself(void **state)
+{
+    struct store_call *at = *state;
+    struct idempotency idempotency = asked("joinWithInvite", "k", "{\"password\":\"hunter2\"}"),
+                       other = asked("joinWithInvite", "k", "{\"password\":\"hunter3\"}");
+    idempotency.has_secret_body = other.has_secret_body = true;
+    store(at, &idempotency, SECRET_BODY, true);
+    struct stmt *q = db_query(at->db, "SELECT 1 FROM idempotency WHERE fingerprint = $1");
+    bind_bytes(q, 1, (struct str){ (const char *)idempotency.fingerprint, SHA256_BYTES });
+    assert_false(stmt_step(q));
+    assert_int_equal(stmt_end(q, &at->call.error), ERR_OK);
+    assert_replays(at, &idempotency, SECRET_BODY);
+    assert_reused(at, &other);
+}
+
 static void secret_reply_replays_to_the_key_that_asked(void **state)
 {
     struct store_call *at = *state;
@@ -295,8 +333,8 @@ static void assert_does_not_open(struct store_call *at, const struct idempotency
 {
     struct stored_reply reply;
     bool                is_there;
-    assert_refused(&at->call, idempotency_find(&at->call, idempotency, &reply, &is_there),
-                   ERR_INTERNAL, "unseal_failed");
+    assert_refused(&at->call, find(at, idempotency, &reply, &is_there), ERR_INTERNAL,
+                   "unseal_failed");
 }
 
 static void secret_reply_that_was_tampered_with_does_not_open(void **state)
@@ -347,6 +385,7 @@ int main(void)
         idempotency_test(key_past_its_time_is_bound_anew),
         idempotency_test(sweep_drops_what_is_past_its_time),
         idempotency_test(secret_reply_is_sealed_at_rest),
+        idempotency_test(secret_body_leaves_no_quick_hash_of_itself),
         idempotency_test(secret_reply_replays_to_the_key_that_asked),
         idempotency_test(secret_reply_that_was_tampered_with_does_not_open),
         idempotency_test(secret_reply_moved_to_another_row_does_not_open),

@@ -127,6 +127,22 @@ static void job_reads_as_cancelled_at_its_deadline_before_the_sweep(void **state
     }
 }
 
+/* Whoever waits for a job is told of its end after the commit, when the sweep's scratch is gone. */
+static void sweep_tells_of_every_job_it_ended(void **state)
+{
+    struct market *market = *state;
+    struct job     jobs[3];
+    for (int i = 0; i < 3; i++)
+        jobs[i] = job_with_deadline(market, 1, 50);
+    market->now_ms = jobs[2].deadline_ms;
+    assert_int_equal(sweep(market, 10), 3);
+    memset(NEW(market->call.arena, char, 32 << 10), 0x5a, 32 << 10);
+    const struct ended_job *ended = market->call.ended_jobs;
+    for (int i = 2; i >= 0; i--, ended = ended->next)
+        assert_true(ended && id_eq(&ended->id, &jobs[i].id));
+    assert_null(ended);
+}
+
 static void sweep_cancels_as_a_buyer_would(void **state)
 {
     struct market    *market = *state;
@@ -271,6 +287,7 @@ int main(void)
         market_test(job_that_ended_before_its_deadline_is_left_alone),
         market_test(sweep_takes_as_many_as_it_may_the_oldest_deadline_first),
         market_test(sweep_needs_memory_for_one_job_only),
+        market_test(sweep_tells_of_every_job_it_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

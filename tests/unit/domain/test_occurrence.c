@@ -37,11 +37,11 @@ static void newest_come_first_with_their_data(void **state)
 {
     struct market    *market = *state;
     struct occurrence rows[ROWS_MAX];
-    emit(market, EVENT_CREDITS_EXPIRED);
+    emit(market, EVENT_CREDITS_LOW_BALANCE);
     emit(market, EVENT_CREDITS_LOW_BALANCE);
     assert_int_equal(listed(market, &ANY, ROWS_MAX, rows).count, 2);
     assert_int_equal(rows[0].type, EVENT_CREDITS_LOW_BALANCE);
-    assert_int_equal(rows[1].type, EVENT_CREDITS_EXPIRED);
+    assert_int_equal(rows[1].type, EVENT_CREDITS_LOW_BALANCE);
     assert_true(str_eq(rows[1].data, STR("{\"a\":1}")));
     assert_int_equal(rows[1].created_ms, id_time_ms(&rows[1].id));
 }
@@ -52,14 +52,14 @@ static void bounds_are_exclusive_and_type_filters(void **state)
     struct occurrence        all[ROWS_MAX], rows[ROWS_MAX];
     struct occurrence_filter filter = ANY;
     for (int i = 0; i < 4; i++)
-        emit(market, i % 2 ? EVENT_CREDITS_EXPIRED : EVENT_CREDITS_PURCHASED);
+        emit(market, i % 2 ? EVENT_CREDITS_LOW_BALANCE : EVENT_ENDPOINT_DISABLED);
     listed(market, &ANY, ROWS_MAX, all);
     filter.before = all[0].id;
     filter.after = all[3].id;
     assert_int_equal(listed(market, &filter, ROWS_MAX, rows).count, 2);
     assert_true(id_eq(&rows[0].id, &all[1].id));
     assert_true(id_eq(&rows[1].id, &all[2].id));
-    filter.type = EVENT_CREDITS_PURCHASED;
+    filter.type = EVENT_ENDPOINT_DISABLED;
     assert_int_equal(listed(market, &filter, ROWS_MAX, rows).count, 1);
     assert_true(id_eq(&rows[0].id, &all[1].id));
 }
@@ -69,7 +69,7 @@ static void search_ends_when_the_page_is_full(void **state)
     struct market    *market = *state;
     struct occurrence rows[ROWS_MAX];
     for (int i = 0; i < 3; i++)
-        emit(market, EVENT_CREDITS_EXPIRED);
+        emit(market, EVENT_CREDITS_LOW_BALANCE);
     struct page_search search = listed(market, &ANY, 2, rows);
     assert_int_equal(search.count, 2);
     assert_int_equal(search.seen_count, 2);
@@ -79,7 +79,7 @@ static void others_are_not_found(void **state)
 {
     struct market    *market = *state;
     struct occurrence row;
-    emit(market, EVENT_CREDITS_EXPIRED);
+    emit(market, EVENT_CREDITS_LOW_BALANCE);
     listed(market, &ANY, 1, &row);
     struct id id = row.id;
     DONE(market, occurrence_get(&market->call, id_str(&id), &row));

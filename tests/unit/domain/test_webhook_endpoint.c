@@ -44,7 +44,7 @@ static void emit(struct market *market)
     DONE(market, event_emit(&market->call, &(struct occurrence){
                                                .org_id = market->org_id,
                                                .environment = ENVIRONMENT_LIVE,
-                                               .type = EVENT_CREDITS_EXPIRED,
+                                               .type = EVENT_CREDITS_LOW_BALANCE,
                                                .subject_id = market->org_id,
                                                .data = STR("{}"),
                                            }));

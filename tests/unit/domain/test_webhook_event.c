@@ -72,18 +72,18 @@ static void filters_combine(void **state)
 {
     struct market              *market = *state;
     struct id                   a = event_market_endpoint(market, EVENTS_ALL);
-    struct id                   b = event_market_endpoint(market, BIT(EVENT_CREDITS_EXPIRED));
+    struct id                   b = event_market_endpoint(market, BIT(EVENT_CREDITS_LOW_BALANCE));
     struct webhook_event        rows[ROWS_MAX];
     struct webhook_event_filter filter = ANY;
-    emit(market, EVENT_CREDITS_EXPIRED);
-    emit(market, EVENT_CREDITS_PURCHASED);
+    emit(market, EVENT_CREDITS_LOW_BALANCE);
+    emit(market, EVENT_ENDPOINT_DISABLED);
     assert_int_equal(listed(market, &filter, rows).count, 3);
-    assert_int_equal(rows[0].occurrence.type, EVENT_CREDITS_PURCHASED);
+    assert_int_equal(rows[0].occurrence.type, EVENT_ENDPOINT_DISABLED);
     assert_true(str_eq(rows[2].occurrence.data, STR("{\"a\":1}")));
     filter.endpoint_id = b;
     assert_int_equal(listed(market, &filter, rows).count, 1);
     filter.endpoint_id = a;
-    filter.type = EVENT_CREDITS_PURCHASED;
+    filter.type = EVENT_ENDPOINT_DISABLED;
     assert_int_equal(listed(market, &filter, rows).count, 1);
     end_as(market, &rows[0], true);
     filter.state = EVENT_PENDING;
@@ -100,7 +100,7 @@ static void pending_event_of_a_deleted_endpoint_has_failed(void **state)
     struct id                   id = event_market_endpoint(market, EVENTS_ALL);
     struct webhook_event        rows[ROWS_MAX];
     struct webhook_event_filter filter = ANY;
-    emit(market, EVENT_CREDITS_EXPIRED);
+    emit(market, EVENT_CREDITS_LOW_BALANCE);
     event_market_set(market, "UPDATE webhook_endpoints SET deleted_ms = 1 WHERE id = $1", &id);
     assert_int_equal(newest(market).state, EVENT_FAILED);
     assert_false(newest(market).is_held);
@@ -114,7 +114,7 @@ static void event_of_a_disabled_endpoint_is_held(void **state)
 {
     struct market *market = *state;
     struct id      id = event_market_endpoint(market, EVENTS_ALL);
-    emit(market, EVENT_CREDITS_EXPIRED);
+    emit(market, EVENT_CREDITS_LOW_BALANCE);
     assert_false(newest(market).is_held);
     event_market_set(market, "UPDATE webhook_endpoints SET status = 'disabled' WHERE id = $1", &id);
     assert_true(newest(market).is_held);
@@ -126,7 +126,7 @@ static void others_are_not_found(void **state)
     struct market       *market = *state;
     struct webhook_event rows[ROWS_MAX], event;
     event_market_endpoint(market, EVENTS_ALL);
-    emit(market, EVENT_CREDITS_EXPIRED);
+    emit(market, EVENT_CREDITS_LOW_BALANCE);
     event = newest(market);
     market->actor.environment = ENVIRONMENT_TEST;
     REFUSED(market, webhook_event_get(&market->call, id_str(&event.id), rows), ERR_NOT_FOUND,
@@ -144,7 +144,7 @@ static void attempts_are_listed_newest_first(void **state)
     struct webhook_attempt rows[ROWS_MAX];
     int                    count;
     event_market_endpoint(market, EVENTS_ALL);
-    emit(market, EVENT_CREDITS_EXPIRED);
+    emit(market, EVENT_CREDITS_LOW_BALANCE);
     struct webhook_event event = newest(market);
     event_market_set(market, "INSERT INTO webhook_attempts VALUES ($1, 1, 5, 6, NULL, 'dns', NULL)",
                      &event.id);
@@ -170,7 +170,7 @@ static void replay_starts_over_whatever_became_of_it(void **state)
 {
     struct market *market = *state;
     event_market_endpoint(market, EVENTS_ALL);
-    emit(market, EVENT_CREDITS_EXPIRED);
+    emit(market, EVENT_CREDITS_LOW_BALANCE);
     struct webhook_event event = newest(market), replayed;
     for (int is_delivered = 0; is_delivered <= 1; is_delivered++) {
         end_as(market, &event, is_delivered);
@@ -208,7 +208,7 @@ static void replay_needs_an_endpoint(void **state)
     struct market       *market = *state;
     struct id            id = event_market_endpoint(market, EVENTS_ALL);
     struct webhook_event ignored;
-    emit(market, EVENT_CREDITS_EXPIRED);
+    emit(market, EVENT_CREDITS_LOW_BALANCE);
     struct webhook_event event = newest(market);
     end_as(market, &event, true);
     event_market_set(market, "UPDATE webhook_endpoints SET deleted_ms = 1 WHERE id = $1", &id);
@@ -225,7 +225,7 @@ static void range_is_of_one_endpoint_and_half_open(void **state)
     struct webhook_event rows[ROWS_MAX];
     int                  count;
     for (int i = 0; i < 4; i++)
-        emit(market, EVENT_CREDITS_EXPIRED);
+        emit(market, EVENT_CREDITS_LOW_BALANCE);
     assert_int_equal(listed(market, &ANY, rows).count, 8);
     for (int i = 0; i < 8; i++)
         end_as(market, &rows[i], i < 4);
@@ -256,7 +256,7 @@ static void range_goes_on_where_a_call_ended(void **state)
 {
     struct market *market = *state;
     struct id      endpoint_id = event_market_endpoint(market, EVENTS_ALL);
-    emit(market, EVENT_CREDITS_EXPIRED);
+    emit(market, EVENT_CREDITS_LOW_BALANCE);
     fill(market, "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)"
                  " INSERT INTO webhook_events SELECT substr(id, 1, 14) || printf('%016d', i),"
                  " org_id, environment, endpoint_id, occurrence_id, 'failed', 9, 0, NULL,"

@@ -146,6 +146,47 @@ static void time_is_limited(void **state)
     probe_release(&probe);
 }
 
+static void reply_may_be_as_large_as_the_request_says(void **state)
+{
+    (void)state;
+    struct http_client_reply   reply = { 0 };
+    struct http_client_request request = {
+        .method = "POST",
+        .url = str_format(&arena, "http://127.0.0.1:%d/echo", probe.port).data,
+        .body = STR("0123456789"),
+        .timeout_ms = 5000,
+        .reply_bytes_max = 9,
+    };
+    assert_int_equal(http_client_send(client, &request, &arena, &error, &reply), ERR_TOO_LARGE);
+    request.reply_bytes_max = 10;
+    assert_int_equal(http_client_send(client, &request, &arena, &error, &reply), ERR_OK);
+}
+
+/* The server has it, and does not answer. */
+static bool is_held(void *context)
+{
+    struct probe *at = context;
+    pthread_mutex_lock(&at->lock);
+    bool is = at->held != NULL;
+    pthread_mutex_unlock(&at->lock);
+    return is;
+}
+
+static void request_ends_when_it_is_cancelled(void **state)
+{
+    (void)state;
+    struct http_client_request request = {
+        .method = "GET",
+        .url = str_format(&arena, "http://127.0.0.1:%d/hold", probe.port).data,
+        .timeout_ms = 60 * 1000,
+        .is_cancelled = is_held,
+        .context = &probe,
+    };
+    struct http_client_reply reply;
+    assert_int_equal(http_client_send(client, &request, &arena, &error, &reply), ERR_UNAVAILABLE);
+    probe_release(&probe);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, serve, serve_end)
@@ -159,6 +200,8 @@ int main(void)
         T(nobody_listening_is_unavailable),
         T(other_schemes_are_refused),
         T(time_is_limited),
+        T(reply_may_be_as_large_as_the_request_says),
+        T(request_ends_when_it_is_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

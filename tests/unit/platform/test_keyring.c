@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "scratch_store.h"
@@ -276,7 +277,8 @@ static void purpose_key_is_derived_by_its_name(void **state)
     } purposes[] = { { PURPOSE_API_KEY, "api-key" },
                      { PURPOSE_LINK, "link" },
                      { PURPOSE_SEAL, "seal" },
-                     { PURPOSE_CURSOR, "cursor" } };
+                     { PURPOSE_CURSOR, "cursor" },
+                     { PURPOSE_AUDIT, "audit" } };
     unsigned char secret[CRYPTO_KEY_BYTES], derived[CRYPTO_KEY_BYTES];
     unsigned char mac[SHA256_BYTES], expected[SHA256_BYTES];
     memset(secret, 0xaa, sizeof(secret));
@@ -352,6 +354,125 @@ static void sealed_value_that_was_changed_does_not_open(void **state)
     assert_false(keyring_unseal(keyring, STR_NONE, STR("row"), &fixture->arena, &plain));
 }
 
+/* --- a file that changes --- */
+
+static void reload(struct fixture *fixture, const struct keyring *keyring, struct str text)
+{
+    char draft[160];
+    snprintf(draft, sizeof(draft), "%s.new", fixture->path);
+    int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, text.data, text.len), text.len);
+    close(fd);
+    assert_int_equal(rename(draft, fixture->path), 0);
+    if (keyring_reload(keyring, &fixture->arena, &fixture->error))
+        fail_msg("%s: %s", fixture->error.slug, fixture->error.detail);
+}
+
+static void reload_takes_up_a_new_key_and_drops_an_old_one(void **state)
+{
+    struct fixture       *fixture = *state;
+    const struct keyring *keyring = opened_with(fixture, STR("1 " HEX_A "\n"));
+    struct str    plain, sealed = keyring_seal(keyring, STR("x"), STR("c"), &fixture->arena);
+    unsigned char mac[SHA256_BYTES], audit[SHA256_BYTES], later[SHA256_BYTES];
+    assert_true(keyring_mac(keyring, 1, PURPOSE_AUDIT, STR("row"), audit));
+
+    reload(fixture, keyring, STR("1 " HEX_A "\n2 " HEX_B "\n"));
+    assert_int_equal(keyring_newest(keyring), 1);
+    assert_int_equal(keyring_highest(keyring), 2);
+    reload(fixture, keyring, STR("2 " HEX_B "\n1 " HEX_A "\n"));
+    assert_int_equal(keyring_newest(keyring), 2);
+    assert_true(keyring_unseal(keyring, sealed, STR("c"), &fixture->arena, &plain));
+
+    struct keyring_file file;
+    assert_int_equal(
+        keyring_file_read(fixture->path, false, &fixture->arena, &fixture->error, &file), ERR_OK);
+    keyring_file_drop(&file, 1);
+    assert_int_equal(keyring_file_write(fixture->path, &file, &fixture->arena, &fixture->error),
+                     ERR_OK);
+    assert_int_equal(keyring_reload(keyring, &fixture->arena, &fixture->error), ERR_OK);
+    assert_int_equal(keyring_count(keyring), 1);
+    assert_false(keyring_unseal(keyring, sealed, STR("c"), &fixture->arena, &plain));
+    assert_false(keyring_mac(keyring, 1, PURPOSE_API_KEY, STR("row"), mac));
+    assert_false(keyring_mac_at(keyring, 1, PURPOSE_API_KEY, STR("row"), mac));
+    assert_true(keyring_mac(keyring, 1, PURPOSE_AUDIT, STR("row"), later));
+    assert_memory_equal(later, audit, sizeof(audit));
+
+    const struct keyring *anew = opened(fixture, false);
+    assert_false(keyring_mac(anew, 1, PURPOSE_LINK, STR("row"), mac));
+    assert_true(keyring_mac(anew, 1, PURPOSE_AUDIT, STR("row"), later));
+    assert_memory_equal(later, audit, sizeof(audit));
+}
+
+static void assert_not_reloaded(struct fixture *fixture, const struct keyring *keyring,
+                                struct str text, const char *slug)
+{
+    assert_int_equal(unlink(fixture->path), 0);
+    write_key(fixture, text);
+    assert_int_not_equal(keyring_reload(keyring, &fixture->arena, &fixture->error), ERR_OK);
+    assert_string_equal(fixture->error.slug, slug);
+    assert_int_equal(keyring_newest(keyring), 2);
+    assert_int_equal(keyring_count(keyring), 2);
+}
+
+static void reload_keeps_what_it_has_when_the_file_is_no_successor(void **state)
+{
+    struct fixture       *fixture = *state;
+    const struct keyring *keyring = opened_with(fixture, STR("2 " HEX_A "\n1 " HEX_B "\n"));
+    assert_not_reloaded(fixture, keyring, STR("3 " HEX_A "\n"), "server_key_replaced");
+    assert_not_reloaded(fixture, keyring, STR("2 " HEX_B "\n"), "server_key_replaced");
+    assert_not_reloaded(fixture, keyring, STR("1 " HEX_B "\n2 audit " HEX_A "\n"),
+                        "server_key_replaced");
+    assert_not_reloaded(fixture, keyring, STR("2 " HEX_A "\n1 nonsense\n"), "server_key_malformed");
+    assert_int_equal(unlink(fixture->path), 0);
+    assert_int_equal(keyring_reload(keyring, &fixture->arena, &fixture->error), ERR_UNAVAILABLE);
+    assert_string_equal(fixture->error.slug, "server_key_missing");
+}
+
+static void a_dropped_key_alone_is_none(void **state)
+{
+    struct fixture *fixture = *state;
+    write_key(fixture, STR("1 audit " HEX_A "\n"));
+    assert_refused(fixture, true, "server_key_malformed");
+    write_key(fixture, STR("1 audit " HEX_A "\n2 " HEX_B "\n"));
+    assert_refused(fixture, true, "server_key_malformed");
+}
+
+struct user {
+    const struct keyring *keyring;
+    atomic_bool           is_over;
+    struct arena          arena;
+};
+
+static void *use_keys(void *argument)
+{
+    struct user *user = argument;
+    while (!atomic_load(&user->is_over)) {
+        struct arena_mark mark = arena_mark(&user->arena);
+        unsigned char     mac[SHA256_BYTES];
+        struct str plain, sealed = keyring_seal(user->keyring, STR("x"), STR("c"), &user->arena);
+        assert_true(keyring_unseal(user->keyring, sealed, STR("c"), &user->arena, &plain));
+        assert_true(keyring_mac_at(user->keyring, 0, PURPOSE_API_KEY, STR("m"), mac));
+        arena_rewind(&user->arena, mark);
+    }
+    return NULL;
+}
+
+static void keys_are_used_while_they_change(void **state)
+{
+    struct fixture *fixture = *state;
+    struct user     user = { .keyring = opened_with(fixture, STR("1 " HEX_A "\n")) };
+    pthread_t       thread;
+    arena_init(&user.arena, 1 << 20);
+    assert_int_equal(pthread_create(&thread, NULL, use_keys, &user), 0);
+    for (int i = 0; i < 20; i++) {
+        reload(fixture, user.keyring, STR("1 " HEX_A "\n2 " HEX_B "\n"));
+        reload(fixture, user.keyring, STR("2 " HEX_B "\n1 " HEX_A "\n"));
+    }
+    atomic_store(&user.is_over, true);
+    pthread_join(thread, NULL);
+    arena_deinit(&user.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +493,10 @@ int main(void)
         keyring_test(value_of_an_older_key_is_still_good),
         keyring_test(value_of_a_dropped_key_is_not),
         keyring_test(sealed_value_that_was_changed_does_not_open),
+        keyring_test(reload_takes_up_a_new_key_and_drops_an_old_one),
+        keyring_test(reload_keeps_what_it_has_when_the_file_is_no_successor),
+        keyring_test(a_dropped_key_alone_is_none),
+        keyring_test(keys_are_used_while_they_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,126 @@
+#include "domain/top_up.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "billing_market.h"
+
+static struct purchase top_up(struct market *market)
+{
+    struct purchase purchase;
+    struct id       id;
+    struct error    error = { 0 };
+    struct stmt    *q = db_query(market->db, "SELECT subject_id FROM tasks WHERE kind = 'top_up'");
+    assert_true(stmt_step(q));
+    id = column_id(q, 0);
+    assert_int_equal(stmt_end(q, &error), ERR_OK);
+    DONE(market, purchase_get_any(&market->call, id_str(&id), &purchase));
+    return purchase;
+}
+
+static bool begin(struct market *market, enum environment environment)
+{
+    bool can_charge;
+    DONE(market, top_up_begin(&market->call, &market->org_id, environment, 3000, &can_charge));
+    return can_charge;
+}
+
+static int64_t under_way(struct market *market)
+{
+    return market_int(market, "SELECT count(*) FROM tasks WHERE kind = 'top_up'");
+}
+
+static void top_up_needs_somebody_to_charge(void **state)
+{
+    struct market *market = *state;
+    assert_false(begin(market, ENVIRONMENT_LIVE));
+    billing_card(market);
+    assert_false(begin(market, ENVIRONMENT_LIVE));
+    billing_with_stripe(market);
+    assert_int_equal(under_way(market), 0);
+    assert_true(begin(market, ENVIRONMENT_LIVE));
+    struct purchase purchase = top_up(market);
+    assert_int_equal(purchase.state, PURCHASE_ASKING);
+    assert_int_equal(purchase.amount_cents, 3000);
+    assert_true(str_eq(purchase.customer, STR("cus_wanda")));
+    assert_true(str_eq(purchase.payment_method, STR("pm_visa")));
+}
+
+static void one_top_up_at_a_time_in_each_environment(void **state)
+{
+    struct market *market = *state;
+    billing_with_stripe(market);
+    billing_card(market);
+    for (int i = 0; i < 3; i++)
+        assert_true(begin(market, ENVIRONMENT_LIVE));
+    assert_int_equal(under_way(market), 1);
+    assert_true(begin(market, ENVIRONMENT_TEST));
+    assert_true(begin(market, ENVIRONMENT_TEST));
+    assert_int_equal(under_way(market), 2);
+    struct id first = market->org_id;
+    market_start_at(market, 0);
+    billing_card(market);
+    assert_true(begin(market, ENVIRONMENT_LIVE));
+    assert_int_equal(under_way(market), 3);
+    market->org_id = first;
+}
+
+static void declined_top_up_is_tried_three_times_an_hour_apart_and_then_off(void **state)
+{
+    struct market *market = *state;
+    billing_with_stripe(market);
+    billing_card(market);
+    billing_top_up_below(market, MARKET_CREDITS_CENTS + 1);
+    struct purchase purchase = top_up(market);
+    bool            is_over;
+    int64_t         retry_ms;
+    for (int tries = 1; tries <= TOP_UP_TRIES_MAX; tries++) {
+        struct settings settings;
+        DONE(market, settings_get(&market->call, &settings));
+        assert_true(settings.is_top_up_enabled);
+        DONE(market, top_up_declined(&market->call, &purchase, &is_over, &retry_ms));
+        assert_int_equal(retry_ms, market->now_ms + TOP_UP_RETRY_MS);
+        assert_int_equal(is_over, tries == TOP_UP_TRIES_MAX);
+        assert_int_equal(billing_now(market, &purchase).tries_count, tries);
+        market->now_ms = retry_ms;
+    }
+    struct settings settings;
+    DONE(market, settings_get(&market->call, &settings));
+    assert_false(settings.is_top_up_enabled);
+    assert_true(settings.has_top_up_amount);
+    assert_int_equal(billing_now(market, &purchase).state, PURCHASE_FAILED);
+    assert_int_equal(billing_told(market, "credits.low_balance"), 1);
+    billing_assert_last(market, "credits.low_balance", "\"auto_top_up_disabled\":true");
+}
+
+static void declined_payment_is_forgotten_for_the_next_try(void **state)
+{
+    struct market *market = *state;
+    billing_with_stripe(market);
+    billing_card(market);
+    assert_true(begin(market, ENVIRONMENT_LIVE));
+    struct purchase purchase = top_up(market);
+    bool            is_over;
+    int64_t         retry_ms;
+    purchase.payment_id = STR("pi_1");
+    DONE(market, purchase_set_state(&market->call, &purchase, PURCHASE_OPEN));
+    DONE(market, top_up_declined(&market->call, &purchase, &is_over, &retry_ms));
+    purchase = billing_now(market, &purchase);
+    assert_null(purchase.payment_id.data);
+    assert_int_equal(purchase.state, PURCHASE_ASKING);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        market_test(top_up_needs_somebody_to_charge),
+        market_test(one_top_up_at_a_time_in_each_environment),
+        market_test(declined_top_up_is_tried_three_times_an_hour_apart_and_then_off),
+        market_test(declined_payment_is_forgotten_for_the_next_try),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
