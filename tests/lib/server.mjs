@@ -10,6 +10,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "./client.mjs";
 import { REPOSITORY } from "./contract.mjs";
+import { PrismGate, isWanted as isPrismWanted } from "./prism.mjs";
 import { Secrets } from "./secrets.mjs";
 
 const START_MS_MAX = 60_000;
@@ -67,6 +68,7 @@ export class Server {
     this.ca = undefined; /* whom clients trust when it serves HTTPS */
     this.child = null;
     this.base = null;
+    this.gate = isPrismWanted ? new PrismGate(this) : undefined;
   }
 
   get hasRateLimit() {
@@ -165,8 +167,8 @@ export class Server {
 
   /* A client of this server, closed with it. token: an API key or a worker's token, or none. */
   client(token) {
-    const { base, hasRateLimit, ca, secrets } = this;
-    const client = new Client({ base, token, hasRateLimit, ca, secrets });
+    const { base, hasRateLimit, ca, secrets, gate } = this;
+    const client = new Client({ base, token, hasRateLimit, ca, secrets, gate });
     this.clients.push(client);
     return client;
   }
@@ -233,6 +235,7 @@ export class Server {
       this.assertSecretsKept();
       await this.audit();
     } finally {
+      this.gate?.close();
       await rm(this.dataDir, { recursive: true, force: true });
     }
   }
