@@ -200,7 +200,9 @@ static enum err server_serve(struct http_server *server, const struct http_serve
 {
     http_connections_open(server);
     http_reaper_start(server);
-    server->daemon = library_start(server, options, options->listen_fd);
+    /* A copy: after some failures the library has closed what it was given, after others not. */
+    int fd = fcntl(options->listen_fd, F_DUPFD_CLOEXEC, 0);
+    server->daemon = fd < 0 ? NULL : library_start(server, options, fd);
     if (server->daemon) return ERR_OK;
     http_reaper_stop(server);
     http_connections_drain(server, 0);
@@ -224,8 +226,8 @@ enum err http_server_start(const struct http_server_options *options, const stru
     server->reply_bytes_max = options->reply_bytes_max;
     enum err e = tls_open(server, options, error);
     if (!e) e = server_serve(server, options, error);
+    close(options->listen_fd);
     if (e) {
-        close(options->listen_fd);
         server_free(server);
         return e;
     }

@@ -27,6 +27,9 @@ function checkSchema(schema, where) {
   for (const pattern of Object.keys(schema.patternProperties ?? {})) assert.equal(pattern, "^(.*)$", where);
   for (const name of schema.required ?? [])
     assert.ok(name in (schema.properties ?? {}), `${where}: requires ${name}, which it does not declare`);
+  /* Generated types take a property with a default for one that is always there, also in requests. */
+  for (const [name, one] of Object.entries(schema.properties ?? {}))
+    assert.ok(!("default" in one), `${where}.${name} has a default: say it in the description`);
   const below = [
     ...Object.entries(schema.properties ?? {}),
     ...Object.entries(schema.patternProperties ?? {}),

@@ -280,6 +280,7 @@ describe("when the server key is rotated", () => {
       assert.equal((await link(fresh)).status, 200);
       assert.equal((await own.buyer.get("/v1/jobs")).status, 401, "API keys were hashed under the first key");
 
+      own.server.brokenChecks = ["audit_rows_are_chained", "audit_heads_are_chained"]; /* what was sealed under the first key */
       await rewrite(newKey(2)); /* the same number, another key */
       assertRefused(await link(fresh), 403, "link_invalid");
     } finally {

@@ -16,11 +16,30 @@ export const JOB = Object.freeze({
   price_per_file_cents: 50,
 });
 
+/* One request and its reply. options: as of http.request. → { status, headers, bytes, text } */
+export function transmit(scheme, options, payload) {
+  return new Promise((done, fail) => {
+    const request = scheme.request(options, (response) => {
+      const pieces = [];
+      response.on("data", (piece) => pieces.push(piece));
+      response.on("error", fail);
+      response.on("end", () => {
+        const bytes = Buffer.concat(pieces);
+        done({ status: response.statusCode, headers: response.headers, bytes, text: bytes.toString("utf8") });
+      });
+    });
+    request.setTimeout(REPLY_MS_MAX, () => request.destroy(new Error(`${options.method} ${options.path}: no reply in time`)));
+    request.on("error", fail);
+    request.end(payload);
+  });
+}
+
 export class Client {
-  constructor({ base, token, hasRateLimit, ca, secrets }) {
+  constructor({ base, token, hasRateLimit, ca, secrets, gate }) {
     this.base = new URL(base);
     this.token = token;
     this.hasRateLimit = hasRateLimit;
+    this.gate = gate; /* what stands between it and the server, if anything */
     this.secrets = secrets; /* where those that are sent and come back are remembered */
     this.scheme = this.base.protocol === "https:" ? https : http;
     this.agent = new this.scheme.Agent({ keepAlive: true, ca });
@@ -61,23 +80,9 @@ export class Client {
   }
 
   #send(method, target, payload, headers) {
-    return new Promise((done, fail) => {
-      const request = this.scheme.request(
-        { agent: this.agent, host: this.base.hostname, port: this.base.port, method, path: target, headers },
-        (response) => {
-          const pieces = [];
-          response.on("data", (piece) => pieces.push(piece));
-          response.on("error", fail);
-          response.on("end", () => {
-            const bytes = Buffer.concat(pieces);
-            done({ status: response.statusCode, headers: response.headers, bytes, text: bytes.toString("utf8") });
-          });
-        },
-      );
-      request.setTimeout(REPLY_MS_MAX, () => request.destroy(new Error(`${method} ${target}: no reply in time`)));
-      request.on("error", fail);
-      request.end(payload);
-    });
+    const direct = () =>
+      transmit(this.scheme, { agent: this.agent, host: this.base.hostname, port: this.base.port, method, path: target, headers }, payload);
+    return this.gate ? this.gate.exchange({ method, target, payload, headers }, direct) : direct();
   }
 
   get(target, options) {

@@ -58,13 +58,18 @@ function literalsFirst(a, b) {
   return key(a).localeCompare(key(b));
 }
 
+/* The path of a document that a target falls under, or undefined. */
+export function templateOf(paths, target) {
+  const segments = segmentsOf(target.split("?")[0]);
+  return Object.keys(paths)
+    .filter((path) => pathMatches(path, segments))
+    .sort(literalsFirst)[0];
+}
+
 /* The operation a request belongs to, and what the path knows. A path that exists without the
  * method gives { operation: null, allowed: […] }; a path that does not exist { allowed: [] }. */
 export function findOperation(method, target) {
-  const segments = segmentsOf(target.split("?")[0]);
-  const template = Object.keys(contract.paths)
-    .filter((path) => pathMatches(path, segments))
-    .sort(literalsFirst)[0];
+  const template = templateOf(contract.paths, target);
   if (template === undefined) return { operation: null, allowed: [] };
   const here = operations.filter((one) => one.path === template);
   const allowed = here.map((one) => one.method);

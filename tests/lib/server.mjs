@@ -10,6 +10,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "./client.mjs";
 import { REPOSITORY } from "./contract.mjs";
+import { PrismGate, isWanted as isPrismWanted } from "./prism.mjs";
 import { Secrets } from "./secrets.mjs";
 
 const START_MS_MAX = 60_000;
@@ -56,6 +57,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => process.exi
 export class Server {
   /* settings: name → value, as flags of `serve`. */
   constructor(dataDir, settings) {
+    this.brokenChecks = [];
     this.dataDir = dataDir;
     this.settings = { "test-clock": "on", "log-level": "debug", ...settings };
     this.logLines = [];
@@ -66,6 +68,7 @@ export class Server {
     this.ca = undefined; /* whom clients trust when it serves HTTPS */
     this.child = null;
     this.base = null;
+    this.gate = isPrismWanted ? new PrismGate(this) : undefined;
   }
 
   get hasRateLimit() {
@@ -128,11 +131,14 @@ export class Server {
     return JSON.parse(stdout);
   }
 
-  /* `firsthand audit` finds no breach, and every file has its bytes. */
+  /* `firsthand audit` finds no breach but of the checks that the test broke on purpose, and every file
+   * has its bytes. With tasks off nobody seals what is noted. */
   async audit() {
-    const { code, stdout, stderr } = await run(["audit", "--blobs", "on", "--data-dir", this.dataDir]);
-    assert.equal(code, 0, `audit found breaches:\n${stdout}${stderr}`);
-    assert.match(stdout, /^ok \d+ checks\n$/);
+    const { stdout, stderr } = await run(["audit", "--blobs", "on", "--data-dir", this.dataDir]);
+    const broken = [...this.brokenChecks, ...(this.settings.tasks === "off" ? ["audit_rows_are_sealed"] : [])];
+    const breaches = stdout.split("\n").filter((line) => line.startsWith("breach "));
+    assert.deepEqual(breaches.filter((line) => !broken.includes(line.split(" ")[1])), [], stderr);
+    assert.match(stdout, breaches.length > 0 ? /\d+ breaches\n$/ : /^ok \d+ checks\n$/, stderr);
   }
 
   #count = 0;
@@ -161,8 +167,8 @@ export class Server {
 
   /* A client of this server, closed with it. token: an API key or a worker's token, or none. */
   client(token) {
-    const { base, hasRateLimit, ca, secrets } = this;
-    const client = new Client({ base, token, hasRateLimit, ca, secrets });
+    const { base, hasRateLimit, ca, secrets, gate } = this;
+    const client = new Client({ base, token, hasRateLimit, ca, secrets, gate });
     this.clients.push(client);
     return client;
   }
@@ -229,6 +235,7 @@ export class Server {
       this.assertSecretsKept();
       await this.audit();
     } finally {
+      this.gate?.close();
       await rm(this.dataDir, { recursive: true, force: true });
     }
   }

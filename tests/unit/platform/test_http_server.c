@@ -1,5 +1,7 @@
 #include "http_fixture.h"
 
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 static enum err listen_at(struct str address, int port, struct error *error)
@@ -75,6 +77,43 @@ static void unreadable_certificate_is_an_error(void **state)
     assert_int_equal(http_server_start(&options, &app, &error, &server), ERR_UNAVAILABLE);
     assert_string_equal(error.slug, "cannot_serve");
     assert_null(server);
+}
+
+/* Opens descriptors for as long as it goes on, and counts those that somebody else closed. */
+struct opener {
+    pthread_t   thread;
+    atomic_bool is_ending;
+    int         lost_count;
+};
+
+static void *opener_run(void *argument)
+{
+    struct opener *opener = argument;
+    while (!atomic_load(&opener->is_ending)) {
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        for (int i = 0; i < 100; i++)
+            sched_yield();
+        if (close(fd) != 0) opener->lost_count++;
+    }
+    return NULL;
+}
+
+static void refused_start_closes_nothing_of_others(void **state)
+{
+    (void)state;
+    struct error        error = { 0 };
+    struct http_app     app = { 0 };
+    struct http_server *server = NULL;
+    struct opener       opener = { 0 };
+    assert_int_equal(pthread_create(&opener.thread, NULL, opener_run, &opener), 0);
+    for (int i = 0; i < 100; i++) {
+        struct http_server_options options = probe_options();
+        options.tls_cert_path = options.tls_key_path = "/proc/self/cmdline"; /* readable, no PEM */
+        assert_int_equal(http_server_start(&options, &app, &error, &server), ERR_UNAVAILABLE);
+    }
+    atomic_store(&opener.is_ending, true);
+    pthread_join(opener.thread, NULL);
+    assert_int_equal(opener.lost_count, 0);
 }
 
 /* --- the drain --- */
@@ -289,6 +328,7 @@ int main(void)
         cmocka_unit_test(address_that_is_none_is_an_error),
         cmocka_unit_test(any_ipv6_address_takes_ipv4_too),
         cmocka_unit_test(unreadable_certificate_is_an_error),
+        cmocka_unit_test(refused_start_closes_nothing_of_others),
         cmocka_unit_test(drain_closes_idle_connections_at_once),
         cmocka_unit_test(drain_finishes_a_suspended_exchange),
         cmocka_unit_test(drain_lets_a_body_under_way_finish),

@@ -1,0 +1,83 @@
+/* A client with types made from the contract, by openapi-typescript and openapi-fetch, compiles
+ * strictly and calls every operation there is. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { copyFile, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import { REPOSITORY, checkReply, findOperation, operations } from "../lib/contract.mjs";
+import { openMarket, until } from "../lib/market.mjs";
+import { sample } from "../lib/samples.mjs";
+
+const SOURCES = join(REPOSITORY, "tests/clients/typed");
+const MODULES = join(REPOSITORY, "tests/node_modules");
+const run = promisify(execFile);
+
+let folder, market, driver, world;
+const answered = new Map(); /* operationId → its statuses, in order */
+
+async function node(module, ...args) {
+  try {
+    await run(process.execPath, [join(MODULES, module), ...args], { cwd: folder });
+  } catch (e) {
+    assert.fail(`${module} says:\n${e.stdout}${e.stderr}`);
+  }
+}
+
+/* fetch, each of whose replies is held against the contract. */
+async function judgedFetch(request) {
+  const response = await fetch(request);
+  const { pathname, search } = new URL(request.url);
+  const text = await response.clone().text();
+  market.server.secrets.learn(text);
+  checkReply(request.method, pathname + search, response.status, Object.fromEntries(response.headers), text, { hasRateLimit: false });
+  const { operationId } = findOperation(request.method, pathname).operation;
+  answered.set(operationId, [...(answered.get(operationId) ?? []), response.status]);
+  return response;
+}
+
+async function inviteOf(server) {
+  return new URL((await server.admin("invite-worker")).url).searchParams.get("invite");
+}
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "firsthand-typed-"));
+  await symlink(MODULES, join(folder, "node_modules"));
+  for (const name of ["drive.mts", "tsconfig.json"]) await copyFile(join(SOURCES, name), join(folder, name));
+  await node("openapi-typescript/bin/cli.js", join(REPOSITORY, "api/openapi.json"), "--output", "schema.d.ts");
+  await node("typescript/bin/tsc", "--project", "tsconfig.json");
+  driver = await import(pathToFileURL(join(folder, "drive.mjs")));
+
+  market = await openMarket({ signup: "open" });
+  const { server, buyer, worker } = market;
+  world = {
+    base: server.base, fetch: judgedFetch, until, uuid: randomUUID,
+    liveKey: buyer.token, workerToken: worker.token, invite: await inviteOf(server),
+    good: sample("photo.jpg"), blurred: sample("blurred.jpg"),
+  };
+});
+after(async () => {
+  await market?.stop();
+  if (folder) await rm(folder, { recursive: true, force: true });
+});
+
+describe("a typed client", () => {
+  it("drives every operation of the contract to a success", async (t) => {
+    for (const [operationId, call] of Object.entries(driver.callsOf(world)))
+      await t.test(operationId, async () => {
+        const { response, error } = await call();
+        assert.ok(response.ok, `${response.status}: ${JSON.stringify(error)}`);
+        assert.ok(answered.get(operationId)?.includes(response.status), "another operation answered");
+      });
+    const driven = [...answered].filter(([, statuses]) => statuses.some((one) => one < 300)).map(([name]) => name);
+    assert.deepEqual(driven.sort(), operations.map(({ operationId }) => operationId).sort());
+  });
+
+  it("is told by its types what a refusal holds", async () => {
+    assert.deepEqual(await driver.refusalOf(world), { type: "not_found", code: "job" });
+  });
+});
