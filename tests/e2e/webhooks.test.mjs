@@ -116,7 +116,7 @@ describe("a delivery", () => {
   it("carries download links that work, signed anew at every attempt", async () => {
     let isUp = false;
     const mine = await Receiver.open({
-      onRequest: (_, response) => isUp || response.writeHead(503).end() || true,
+      onRequest: (_, response) => !isUp && (response.writeHead(503).end(), true),
     });
     try {
       const buyer = await newBuyer();
@@ -124,6 +124,7 @@ describe("a delivery", () => {
       const job = await buyer.createJob({ files_needed: 1, accepted_formats: ["image/jpeg"] });
       await market.submitAndScore(job, sample("photo.jpg"));
       const [first] = await mine.received("/links", 1);
+      await settled(buyer, "pending", 1);
       isUp = true;
       await market.server.advance(2 * MINUTE_S);
       const [, second] = await mine.received("/links", 2);
@@ -199,6 +200,7 @@ describe("signatures", () => {
     await buyer.createEndpoint({ url: receiver.url(path) });
     await happen(buyer);
     await receiver.received(path, 1);
+    await settled(buyer, "pending", 1);
     await market.server.advance(2 * MINUTE_S);
     const [first, second] = await receiver.received(path, 2);
     assert.ok(timeOf(second) - timeOf(first) >= 50, "the second is later by its wait");
@@ -324,6 +326,7 @@ describe("an endpoint", () => {
     await buyer.createEndpoint({ url: receiver.url(good), events: ["endpoint.disabled"] });
     for (let i = 0; i < 3; i++) await happen(buyer);
     await receiver.received(bad, 3);
+    await until("three attempts are written down", async () => (await events(buyer)).every((one) => one.attempt_count === 1));
     for (const waitS of SCHEDULE_S) {
       await market.server.advance(Math.ceil(waitS * 1.1) + 2);
       if ((await ok(buyer.get(pathOf(endpoint)))).status === "disabled") break;
@@ -346,6 +349,7 @@ describe("an endpoint", () => {
       const endpoint = await buyer.createEndpoint({ url: mine.url("/") });
       for (let i = 0; i < 3; i++) await happen(buyer);
       await mine.received("/", 3);
+      await until("three attempts are written down", async () => (await events(buyer)).every((one) => one.attempt_count === 1));
       for (const waitS of SCHEDULE_S) await market.server.advance(Math.ceil(waitS * 1.1) + 2);
       assert.ok(count >= 20);
       assert.equal((await ok(buyer.get(pathOf(endpoint)))).status, "active");
