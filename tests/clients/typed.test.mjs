@@ -10,14 +10,16 @@ import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { REPOSITORY, checkReply, findOperation, operations } from "../lib/contract.mjs";
+import { FakeStripe } from "../lib/fake-stripe.mjs";
 import { openMarket, until } from "../lib/market.mjs";
 import { sample } from "../lib/samples.mjs";
+import { start } from "../lib/server.mjs";
 
 const SOURCES = join(REPOSITORY, "tests/clients/typed");
 const MODULES = join(REPOSITORY, "tests/node_modules");
 const run = promisify(execFile);
 
-let folder, market, driver, world;
+let folder, market, stripe, stripeServer, driver, world;
 const answered = new Map(); /* operationId → its statuses, in order */
 
 async function node(module, ...args) {
@@ -52,16 +54,22 @@ before(async () => {
   await node("typescript/bin/tsc", "--project", "tsconfig.json");
   driver = await import(pathToFileURL(join(folder, "drive.mjs")));
 
-  market = await openMarket({ signup: "open" });
+  market = await openMarket({ signup: "open", "checkout-credits-live": "on" });
+  stripe = await FakeStripe.open();
+  stripeServer = await start({ ...stripe.settings, "rate-limit-per-minute": 0 });
+  const event = stripe.event("customer.created", {});
   const { server, buyer, worker } = market;
   world = {
     base: server.base, fetch: judgedFetch, until, uuid: randomUUID,
     liveKey: buyer.token, workerToken: worker.token, invite: await inviteOf(server),
+    stripe: { base: stripeServer.base, event, signature: stripe.sign(event) },
     good: sample("photo.jpg"), blurred: sample("blurred.jpg"),
   };
 });
 after(async () => {
   await market?.stop();
+  await stripeServer?.stop();
+  await stripe?.close();
   if (folder) await rm(folder, { recursive: true, force: true });
 });
 
@@ -70,10 +78,10 @@ describe("a typed client", () => {
     for (const [operationId, call] of Object.entries(driver.callsOf(world)))
       await t.test(operationId, async () => {
         const { response, error } = await call();
-        assert.ok(response.ok, `${response.status}: ${JSON.stringify(error)}`);
+        assert.ok(response.status < 400, `${response.status}: ${JSON.stringify(error)}`);
         assert.ok(answered.get(operationId)?.includes(response.status), "another operation answered");
       });
-    const driven = [...answered].filter(([, statuses]) => statuses.some((one) => one < 300)).map(([name]) => name);
+    const driven = [...answered].filter(([, statuses]) => statuses.some((one) => one < 400)).map(([name]) => name);
     assert.deepEqual(driven.sort(), operations.map(({ operationId }) => operationId).sort());
   });
 

@@ -10,7 +10,7 @@ import net from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { transmit } from "./client.mjs";
-import { operations, templateOf } from "./contract.mjs";
+import { templateOf } from "./contract.mjs";
 
 const START_MS_MAX = 60_000;
 const COMMAND = fileURLToPath(new URL("../node_modules/@stoplight/prism-cli/dist/index.js", import.meta.url));
@@ -104,10 +104,6 @@ function isTargetRewritten(target) {
   }
 }
 
-function isBuilt({ operationId }) {
-  return operations.some((one) => one.operationId === operationId);
-}
-
 function isJsonOnly(operation) {
   const contents = [operation.requestBody, ...Object.values(operation.responses)].map((one) => one?.content ?? {});
   return contents.flatMap(Object.keys).every((type) => type === "application/json");
@@ -122,7 +118,6 @@ function isSchemeStrange({ authorization = "" }) {
 const REASONS = [
   ["prism is told of no certificate", ({ base }) => base.startsWith("https:")],
   ["the document has no such operation", ({ operation }) => !operation],
-  ["the server has no such operation yet", ({ operation }) => !isBuilt(operation)],
   ["a body of bytes, either way", ({ operation }) => operation["x-access"] === "stream" || !isJsonOnly(operation)],
   ["prism reads the body that a reply to HEAD has not", ({ method }) => method === "HEAD"],
   ["prism refuses a body of GET", ({ method, payload }) => method === "GET" && payload !== undefined],

@@ -13,13 +13,14 @@ export interface World {
   liveKey: string;
   workerToken: string;
   invite: string;
+  stripe: { base: string; event: string; signature: string }; /* a server that takes Stripe's events, and one */
   good: Uint8Array; /* a JPEG that is approved */
   blurred: Uint8Array; /* and one that is not, but may be retried */
   uuid: () => string;
   until: <T>(what: string, ask: () => Promise<T | false | undefined>) => Promise<T>;
 }
 
-/* One call for each operation; a success is expected. The order matters: later ones use what the
+/* One call for each operation; a success, or a way on, is expected. The order matters: later ones use what the
  * earlier made. A missing or misspelt operation is a type error. */
 export type Calls = { [operationId in keyof operations]: () => Promise<Reply<unknown>> };
 
@@ -81,6 +82,9 @@ export function callsOf(world: World): Calls {
       body: new Uint8Array(0),
       bodySerializer: asSent,
     });
+  const purchase = () =>
+    buyer.POST("/v1/billing/credits/purchase", { params: { header: once() }, body: { amount_cents: 2500 } });
+  const tokenOf = (reply: Reply<Schemas["PurchaseCreditsResponse"]>) => must(reply).checkout_url.split("/").pop() ?? "";
   const scored = (submission_id: string) =>
     world.until(`${submission_id} is scored`, async () => {
       const reply = await worker.GET("/worker/v1/submissions/{submission_id}", { params: { path: { submission_id } } });
@@ -97,6 +101,7 @@ export function callsOf(world: World): Calls {
   let endpoint_id = "";
   let event_id = "";
   let occurrence_id = "";
+  let checkout_token = "";
   let file: Schemas["FileResponse"];
 
   return {
@@ -260,8 +265,28 @@ export function callsOf(world: World): Calls {
     cancelJob: () => buyer.POST("/v1/jobs/{job_id}/cancel", { params: { path: { job_id } } }),
 
     /* Money. */
+    purchaseCredits: async () => {
+      const reply = await purchase();
+      checkout_token = tokenOf(reply);
+      return reply;
+    },
+    getCheckoutPage: () => anybody.GET("/checkout/{checkout_token}", { params: { path: { checkout_token } }, parseAs: "text" }),
+    payCheckout: () =>
+      anybody.POST("/checkout/{checkout_token}/pay", { params: { path: { checkout_token } }, redirect: "manual" }),
+    cancelCheckout: async () => {
+      checkout_token = tokenOf(await purchase());
+      return anybody.POST("/checkout/{checkout_token}/cancel", { params: { path: { checkout_token } }, redirect: "manual" });
+    },
+    receiveStripeEvent: () =>
+      connect({ ...world, base: world.stripe.base }).POST("/v1/stripe/webhook", {
+        params: { header: { "Stripe-Signature": world.stripe.signature } },
+        headers: { "Content-Type": "application/json" },
+        body: world.stripe.event,
+        bodySerializer: asSent,
+      }),
     getCreditBalance: () => buyer.GET("/v1/billing/credits"),
     listTransactions: () => buyer.GET("/v1/billing/transactions", { params: { query: { type: "deduction" } } }),
+    listAuditEvents: () => buyer.GET("/v1/audit_events", { params: { query: { limit: 5 } } }),
   };
 }
 
