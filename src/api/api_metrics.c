@@ -118,6 +118,12 @@ static enum err write_tasks(struct call *call, struct buf *out)
     return ERR_OK;
 }
 
+static void label_webhook(const void *context, int series, struct buf *labels)
+{
+    (void)context;
+    metric_write_label(labels, "outcome", series == 0 ? STR("delivered") : STR("failed"));
+}
+
 /* --- all --- */
 
 static void write_version(struct arena *arena, struct buf *out)
@@ -139,6 +145,7 @@ static enum err get_metrics(struct call *call, const struct request *request, st
     write_waiting(request->api, out);
     write_writer(request->api, out);
     write_store(call, out);
+    histogram_write(out, HISTOGRAM_WEBHOOK, label_webhook, NULL);
     e = write_tasks(call, out);
     metrics_write_process(out);
     return e;

@@ -1,6 +1,7 @@
 #include "api/api.h"
 #include "base/log.h"
 #include "domain/payment_event.h"
+#include "platform/metrics.h"
 
 /* --- purchaseCredits --- */
 
@@ -99,11 +100,12 @@ static enum err commit_event(struct call *call, void *argument)
 }
 
 /* Where money and books part, the operator is told. */
-static void log_event(const struct taking *taking)
+static void tell_operator(const struct taking *taking)
 {
     enum payment_outcome outcome = taking->report.outcome;
     bool                 is_trouble = outcome == PAYMENT_DISAGREES || outcome == PAYMENT_FROZEN;
     struct log_line      line;
+    if (outcome == PAYMENT_FROZEN) metric_add(METRIC_FREEZES, 1);
     log_begin(&line, is_trouble ? LOG_ERROR : LOG_INFO, "payment_event");
     log_text(&line, "stripe_event", taking->event.id);
     log_text(&line, "type", taking->event.type_name);
@@ -127,7 +129,7 @@ static enum err receive_stripe_event(struct exchange *exchange)
     if (e) return e;
     e = exchange_commit(exchange, commit_event, &taking);
     if (e) return e;
-    log_event(&taking);
+    tell_operator(&taking);
     out_object(&exchange->reply.out, NULL);
     out_bool(&exchange->reply.out, "received", true);
     out_close(&exchange->reply.out);

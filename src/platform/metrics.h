@@ -32,7 +32,11 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
         "Of these, files given up because examining them kept failing")                            \
     ROW(FILES_DELIVERED, COUNTER, "firsthand_files_delivered_total", "",                           \
         "Files copied into a buyer's folder")                                                      \
-    ROW(BYTES_DELIVERED, COUNTER, "firsthand_files_delivered_bytes_total", "", "Bytes of these")
+    ROW(BYTES_DELIVERED, COUNTER, "firsthand_files_delivered_bytes_total", "", "Bytes of these")   \
+    ROW(WEBHOOKS_NOW, GAUGE, "firsthand_webhook_attempts_in_flight", "",                           \
+        "Webhook deliveries begun and not yet ended")                                              \
+    ROW(FREEZES, COUNTER, "firsthand_payments_contested_total", "",                                \
+        "Refunds and disputes that froze an organization")
 
 #define METRIC_SYMBOL(symbol, kind, family, labels, help) METRIC_##symbol,
 enum metric { METRIC_ROWS(METRIC_SYMBOL) METRIC__COUNT };
@@ -60,7 +64,9 @@ enum { METRIC_OPERATIONS_MAX = 257, METRIC_STATUS_CLASSES = 6, METRIC_TASK_KINDS
     ROW(CHECKPOINT, SECONDS, "firsthand_writer_checkpoint_duration_seconds", 3,                    \
         "Copying the log back into the store")                                                     \
     ROW(TASK, SECONDS, "firsthand_task_duration_seconds", METRIC_TASK_KINDS_MAX * 2,               \
-        "Work on a claimed task")
+        "Work on a claimed task")                                                                  \
+    ROW(WEBHOOK, SECONDS, "firsthand_webhook_attempt_duration_seconds", 2,                         \
+        "From the start of a webhook delivery to its outcome")
 
 #define HISTOGRAM_SYMBOL(symbol, scale, family, series, help)                                      \
     HISTOGRAM_##symbol##__FIRST,                                                                   \

@@ -173,7 +173,7 @@ static void writer_checkpoint(struct writer *writer, enum db_checkpoint kind)
      * every batch waits for that reader. */
     writer->wal_bytes_settled = db_wal_bytes(writer->db);
 
-    histogram_observe(HISTOGRAM_CHECKPOINT, kind, took_us);
+    histogram_observe(HISTOGRAM_CHECKPOINT, (int)kind, took_us);
     pthread_mutex_lock(&writer->lock);
     if (kind == DB_CHECKPOINT_RESTART) writer->stats.checkpoints_restart++;
     if (took_us > writer->stats.checkpoint_us_max) writer->stats.checkpoint_us_max = took_us;

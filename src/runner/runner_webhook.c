@@ -2,6 +2,7 @@
 #include "base/num.h"
 #include "base/time_text.h"
 #include "domain/webhook_endpoint.h"
+#include "platform/metrics.h"
 #include "runner/runner_webhook_private.h"
 
 #include <stdlib.h>
@@ -128,7 +129,10 @@ static void log_attempt(const struct delivery *delivery)
 static void end_attempt(struct delivery *delivery)
 {
     struct webhook_runner *runner = delivery->owner;
-    lane_ended(&runner->lanes, delivery->lane, webhook_result_is_success(&delivery->result));
+    bool                   is_success = webhook_result_is_success(&delivery->result);
+    lane_ended(&runner->lanes, delivery->lane, is_success);
+    metric_add(METRIC_WEBHOOKS_NOW, -1);
+    histogram_observe(HISTOGRAM_WEBHOOK, is_success ? 0 : 1, delivery->send.latency_us);
     if (delivery->result.http_status == GONE) delivery->lane->is_closed = true;
     log_attempt(delivery);
     webhook_record_add(runner, delivery);
@@ -163,6 +167,7 @@ static void send_it(struct delivery *delivery, struct str url)
         .started_ms = world_now_ms(runner->services.world),
     };
     lane_begun(&runner->lanes, delivery->lane);
+    metric_add(METRIC_WEBHOOKS_NOW, 1);
     if (!delivery->what.is_signed) {
         delivery->result.error = "secret_unreadable";
         end_attempt(delivery);

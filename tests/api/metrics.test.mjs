@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { metricsOf, parseExposition, valueOf } from "../lib/exposition.mjs";
 import { assertRefused, openMarket, until } from "../lib/market.mjs";
+import { Receiver } from "../lib/receiver.mjs";
 import { sample } from "../lib/samples.mjs";
 import { run, start } from "../lib/server.mjs";
 
@@ -51,7 +52,7 @@ describe("the exposition format's reader", () => {
 describe("/metrics", () => {
   let market;
   before(async () => {
-    market = await openMarket();
+    market = await openMarket({ "webhook-allow": "127.0.0.0/8" });
   });
   after(() => market?.stop());
 
@@ -81,6 +82,24 @@ describe("/metrics", () => {
       const now = await metricsOf(market.server);
       return grown(now, asked) === 3 && grown(now, missed) === 2 && grown(now, unknown) === 1;
     });
+  });
+
+  it("counts attempts to tell endpoints, by their outcome", async () => {
+    const receiver = await Receiver.open();
+    try {
+      const [good, bad] = await Promise.all(["/ok?1", "/broken?2"].map((path) => market.buyer.post("/v1/webhook_endpoints", { url: receiver.url(path) })));
+      assert.deepEqual([good.status, bad.status], [201, 201], good.text);
+      const job = await market.job();
+      await market.buyer.post(`/v1/jobs/${job.id}/cancel`);
+      const count = (families, outcome) => valueOf(families, "firsthand_webhook_attempt_duration_seconds_count", { outcome });
+      await until("both attempts have ended", async () => {
+        const families = await metricsOf(market.server);
+        return count(families, "delivered") === 1 && count(families, "failed") === 1 && valueOf(families, "firsthand_webhook_attempts_in_flight") === 0;
+      });
+      for (const { json } of [good, bad]) await market.buyer.delete(`/v1/webhook_endpoints/${json.id}`);
+    } finally {
+      receiver.close();
+    }
   });
 
   it("counts what is written, scored, paid for and delivered", async () => {
