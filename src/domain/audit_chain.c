@@ -89,6 +89,12 @@ static bool seal_fits(struct call *call, struct str seal, struct str covered)
            crypto_equal(seal.data, right.data, AUDIT_SEAL_BYTES);
 }
 
+static bool has_key(struct call *call, struct str seal)
+{
+    unsigned char mac[SHA256_BYTES];
+    return keyring_mac(call->keyring, keyring_sealed_under(seal), PURPOSE_AUDIT, STR(""), mac);
+}
+
 /* --- sealing --- */
 
 static enum err find_end(struct call *call, const struct link *link, struct chain_end *ret_end)
@@ -271,7 +277,10 @@ static void check_link(struct checking *checking, const struct link *link, struc
     if (id_is_none(&link->id))
         found(checking, event_id, "the row is missing", number);
     else if (is_next && !seal_fits(call, seal, link_covered(call, &checking->end, number, link)))
-        found(checking, event_id, "the row or its seal was edited", number);
+        found(checking, event_id,
+              has_key(call, seal) ? "the row or its seal was edited"
+                                  : "the server key of its seal is gone",
+              number);
 }
 
 static enum err check_links(struct checking *checking)
@@ -321,7 +330,10 @@ static enum err check_heads(struct checking *checking, struct audit_head *ret_he
             head_found(checking, head.number, "heads before this one are missing, from there",
                        before.number + 1);
         else if (!seal_fits(call, head.seal, head_covered(call, &before, &head)))
-            head_found(checking, head.number, "the head was edited", head.number);
+            head_found(checking, head.number,
+                       has_key(call, head.seal) ? "the head was edited"
+                                                : "the server key of its seal is gone",
+                       head.number);
         size_t length = head.seal.len < AUDIT_SEAL_BYTES ? head.seal.len : AUDIT_SEAL_BYTES;
         memcpy(seal, length ? head.seal.data : "", length);
         before = head;

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "platform/disk.h"
 #include "platform/embedded.h"
+#include "platform/http_sender.h"
 #include "runner/runner.h"
 #include "web/pages.h"
 
@@ -21,7 +22,7 @@
 
 enum {
     IO_THREADS = 6,
-    DESCRIPTORS_RESERVED = 256 + HTTP_SURPLUS_MAX,
+    DESCRIPTORS_RESERVED = 256 + HTTP_SURPLUS_MAX + HTTP_SENDER_TRANSFERS_MAX,
     PLACE_WAIT_MS = 1000,
     PLACE_LOOK_MS = 10,
 };
@@ -38,6 +39,7 @@ struct app {
     struct writer           *writer;
     struct io_pool          *io_pool;
     struct meter            *meter;
+    const struct http_guard *guard;
     struct rehash_table     *rehash;
     struct upload_table     *uploads;
     struct long_poll        *long_poll;
@@ -128,6 +130,14 @@ static void on_run_due(void *context, int64_t wait_ms)
     if (app->runners) runners_run_due(app->runners, wait_ms);
 }
 
+/* Webhooks go everywhere but to this server itself and what is private. */
+static enum err open_guard(struct app *app, struct error *error)
+{
+    const struct config *config = &app->store.config;
+    return http_guard_open(config->webhook_allow, config->listen_address,
+                           http_listen_port(app->listen_fd), &app->store.arena, error, &app->guard);
+}
+
 static enum err start_api(struct app *app, struct error *error)
 {
     struct store *store = &app->store;
@@ -170,6 +180,7 @@ static void start_runners(struct app *app)
         .blobs = app->blobs,
         .zygote = app->zygote,
         .meter = app->meter,
+        .guard = app->guard,
         .after_commit = { .job_ended = on_job_ended, .jobs_context = app },
         .rehash = app->rehash,
         .uploads_context = &app->api,
@@ -232,6 +243,7 @@ static enum err start_all(struct app *app, struct error *error)
 {
     fit_to_descriptors(&app->store.config);
     enum err e = take_place(app, error);
+    if (e == ERR_OK) e = open_guard(app, error);
     if (e) return e;
     e = media_zygote_start(error, &app->zygote);
     if (e) return e;

@@ -5,6 +5,7 @@
 #include "base/time_text.h"
 #include "platform/metrics.h"
 #include "runner/runner_call.h"
+#include "runner/runner_webhook.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -42,6 +43,7 @@ struct runners {
     int                    threads_count; /* of tasks; the sweeper is one more */
     struct runner_thread   threads[RUNNER_THREADS_MAX];
     pthread_t              sweeper;
+    struct webhook_runner *webhooks;
 };
 
 /* --- one task --- */
@@ -253,6 +255,7 @@ struct runners *runners_start(const struct runner_services *services)
     CHECK(pthread_mutex_init(&runners->lock, NULL) == 0);
     CHECK(pthread_cond_init(&runners->woken, NULL) == 0);
     CHECK(pthread_cond_init(&runners->advanced, NULL) == 0);
+    runners->webhooks = webhook_runner_start(services); /* finds by itself what it adds */
     take_over(services);
     for (int64_t i = 0; i < services->config->score_workers; i++)
         start_thread(runners, TASK_SCORE);
@@ -269,6 +272,7 @@ void runners_wake(struct runners *runners)
     runners->wakes_count++;
     pthread_cond_broadcast(&runners->woken);
     pthread_mutex_unlock(&runners->lock);
+    webhook_runner_wake(runners->webhooks);
 }
 
 static bool has_due(struct runners *runners)
@@ -276,7 +280,7 @@ static bool has_due(struct runners *runners)
     int64_t now_ms = world_now_ms(runners->services.world);
     for (int kind = 0; kind < TASK_KIND__COUNT; kind++)
         if (next_due_ms(&runners->services, (enum task_kind)kind) <= now_ms) return true;
-    return false;
+    return webhook_runner_has_due(&runners->services);
 }
 
 void runners_run_due(struct runners *runners, int64_t wait_ms)
@@ -308,6 +312,7 @@ void runners_stop(struct runners *runners)
     for (int i = 0; i < runners->threads_count; i++)
         pthread_join(runners->threads[i].thread, NULL);
     pthread_join(runners->sweeper, NULL);
+    webhook_runner_stop(runners->webhooks);
     sweep_seal(&runners->services); /* nobody writes any more */
     pthread_cond_destroy(&runners->woken);
     pthread_cond_destroy(&runners->advanced);

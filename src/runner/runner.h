@@ -10,6 +10,7 @@
 #include "domain/task.h"
 #include "platform/blob.h"
 #include "platform/db_readers.h"
+#include "platform/http_guard.h"
 #include "platform/media_zygote.h"
 #include "platform/writer.h"
 
@@ -27,6 +28,7 @@ struct runner_services {
     const struct blob_store *blobs;
     struct media_zygote     *zygote;
     struct meter            *meter;
+    const struct http_guard *guard;        /* where webhooks may go */
     struct after_commit      after_commit; /* whom else to tell: runners wake themselves */
     struct rehash_table     *rehash;
     /* Expire uploads, in the store and on disk: they belong to the API. */
@@ -40,10 +42,11 @@ struct runners;
  * cannot be started. Ended by runners_stop, which takes NULL for none. */
 struct runners *runners_start(const struct runner_services *services);
 
-/* Tasks were added, or the clock was moved. Thread-safe. */
+/* Tasks or events were added, or the clock was moved. Thread-safe. */
 void runners_wake(struct runners *runners);
 
-/* Sweep, then wait until no task that is due is left or under way, at most wait_ms of real time. */
+/* Sweep, then wait until no task or delivery that is due is left or under way, at most wait_ms of
+ * real time. */
 void runners_run_due(struct runners *runners, int64_t wait_ms);
 
 /* Finish what is under way and end the threads. */

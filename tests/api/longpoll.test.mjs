@@ -38,6 +38,9 @@ async function assertAnswer(poll, status, applied = "wait=60") {
   return reply;
 }
 
+/* prism, where it stands in between, has connections of its own. */
+const hasProxy = "FIRSTHAND_PRISM_DOCUMENT" in process.env && "counts connections to the server";
+
 describe("a long poll", () => {
   let market, server;
   before(async () => {
@@ -145,7 +148,7 @@ describe("a long poll", () => {
     assert.equal((await poll.reply).status, 401);
   });
 
-  it("has the headers of any reply, and its connection serves on", async () => {
+  it("has the headers of any reply, and its connection serves on", { skip: hasProxy }, async () => {
     const job = await market.job();
     const client = server.client(market.buyer.token);
     client.agent.maxSockets = 1;
@@ -170,7 +173,7 @@ describe("a long poll", () => {
     assert.equal(reply.json.metadata.blob.length, 100_000);
   });
 
-  it("of a client that has gone is gone by its deadline", async () => {
+  it("of a client that has gone is gone by its deadline", { skip: hasProxy }, async () => {
     const job = await market.job();
     const descriptors = () => readdirSync(`/proc/${server.child.pid}/fd`).length;
     await market.getJob(job);

@@ -176,17 +176,18 @@ const TYPE_BY_STATUS = {
 };
 
 const ID = /^[a-z]+_[0-9A-HJKMNP-TV-Z]{26}$/;
+const ATTEMPT_ID = /^evt_[0-9A-HJKMNP-TV-Z]{26}\.\d{6,}$/; /* an event's, and its number */
 const ERROR_SCHEMA = { $ref: `${REF_PREFIX}ErrorEnvelope` };
 const RATE_HEADERS = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
 
-/* Every id in a reply has a prefix and a ULID. metadata is the buyer's own. */
+/* Every id in a reply has a prefix and a ULID; but for attempts. metadata is the buyer's own. */
 function checkIds(value, where) {
   if (value === null || typeof value !== "object") return;
   for (const [key, member] of Object.entries(value)) {
     if (key === "metadata") continue;
     if (key === "session_id" && String(member).startsWith("cs_")) continue; /* Stripe's */
     if ((key === "id" || key.endsWith("_id")) && typeof member === "string")
-      assert.match(member, ID, `${where}: ${key} is not an id`);
+      assert.match(member, value.object === "webhook_attempt" ? ATTEMPT_ID : ID, `${where}: ${key} is not an id`);
     checkIds(member, where);
   }
 }

@@ -27,7 +27,7 @@ LAYERS = {
 # the owner's files counts as an owner)
 FENCES = [
     ("microhttpd.h", ["src/platform/http_server*.[ch]"]),
-    ("curl/", ["src/platform/http_client*.[ch]"]),
+    ("curl/", ["src/platform/http_client*.[ch]", "src/platform/http_sender*.[ch]"]),
     ("sqlite3.h", ["src/platform/db_sqlite*.[ch]"]),
     ("libpq-fe.h", ["src/platform/db_postgres*.[ch]"]),
     ("libav", ["src/platform/media_*.[ch]"]),
@@ -127,6 +127,7 @@ TEST_ELSEWHERE = {
     "src/domain/slot_rules.c": "every refusal is met by accepting: test_reservation.c",
     "src/domain/score_part.c": "ramps and weights, held through score_compute: test_score.c",
     "src/domain/score_words.c": "the words of a score: test_score.c",
+    "src/platform/http_sender_transfer.c": "a request's way, from the outside: test_http_sender.c",
     "src/platform/media_sandbox.c": "attacked from inside: tests/sandbox",
     "src/platform/media_versions.c": "part of every score's record: test_score.c",
     **dict.fromkeys(

@@ -19,6 +19,9 @@ static const char KEYS_AFTER[] =
     "2 ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\n"
     "1 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
 
+static const char KEYS_ALONE[] =
+    "2 ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\n";
+
 struct found {
     int  count;
     char text[2048];
@@ -189,6 +192,17 @@ static void chains_go_on_under_a_new_server_key(void **state)
                  "was edited");
 }
 
+static void seals_of_a_server_key_that_is_gone_are_told_from_edited_ones(void **state)
+{
+    struct store_call *at = *state;
+    store_call_key(at, KEYS_BEFORE);
+    fill(at);
+    store_call_key(at, KEYS_ALONE);
+    struct found found = check(at, NULL);
+    assert_non_null(strstr(found.text, "is gone"));
+    assert_null(strstr(found.text, "was edited"));
+}
+
 static void a_head_is_due_to_be_logged_once_a_minute(void **state)
 {
     struct store_call *at = *state;
@@ -242,6 +256,7 @@ int main(void)
         store_call_test(one_damaged_row_is_named_once),
         store_call_test(rows_may_wait_a_minute_for_their_seal),
         store_call_test(chains_go_on_under_a_new_server_key),
+        store_call_test(seals_of_a_server_key_that_is_gone_are_told_from_edited_ones),
         store_call_test(a_head_is_due_to_be_logged_once_a_minute),
         store_call_test(a_logged_head_must_be_in_the_store),
     };

@@ -1,0 +1,82 @@
+/* What the sender of webhooks has in memory: a lane for each endpoint with work, and the deliveries
+ * under way or not written down yet. One thread's. */
+#ifndef FIRSTHAND_RUNNER_WEBHOOK_LANE_H
+#define FIRSTHAND_RUNNER_WEBHOOK_LANE_H
+
+#include "domain/webhook_delivery.h"
+#include "platform/http_sender.h"
+
+enum {
+    LANES_MAX = 1024, /* endpoints with work; others wait for one of these to be done */
+    LANE_QUEUE_MAX = 64,
+    DELIVERIES_MAX = 2048,
+    LANE_BUCKETS = 1024,
+    DELIVERY_BUCKETS = 4096,
+};
+
+struct lane {
+    struct id                endpoint_id;
+    int                      window;      /* how many may be under way */
+    int                      in_flight;   /* how many are */
+    int                      taken;       /* and with those that are not written down */
+    bool                     has_due;     /* there may be more in the store */
+    bool                     is_failing;  /* since its last success */
+    bool                     is_closed;   /* nothing more until it has ended */
+    int                      queue_first; /* read from the store, not yet begun */
+    int                      queue_count;
+    struct webhook_due_event queue[LANE_QUEUE_MAX];
+    int                      position; /* among the lanes in use */
+    struct lane             *next;     /* in its bucket */
+};
+
+struct delivery {
+    struct lane            *lane;
+    struct arena            arena;
+    struct webhook_delivery what;
+    struct http_send        send;
+    struct webhook_result   result;
+    void                   *owner;
+    bool                    is_replayed;    /* meanwhile: there is another round in the store */
+    struct delivery        *next;           /* unused, or ended */
+    struct delivery        *next_in_bucket; /* of those in use, by event */
+};
+
+struct lanes {
+    int              count;
+    struct lane     *in_use[LANES_MAX];
+    struct lane     *unused;
+    struct lane     *buckets[LANE_BUCKETS];
+    struct delivery *deliveries_unused;
+    struct delivery *delivery_buckets[DELIVERY_BUCKETS];
+    int              failing_in_flight; /* of lanes that are failing */
+    struct lane      lanes[LANES_MAX];
+    struct delivery  deliveries[DELIVERIES_MAX];
+};
+
+void lanes_init(struct lanes *lanes);
+
+/* NULL: it has none, or for lane_take there are too many. */
+struct lane *lane_find(const struct lanes *lanes, const struct id *endpoint_id);
+struct lane *lane_take(struct lanes *lanes, const struct id *endpoint_id);
+
+/* Nothing under way, nothing waiting: give it back. */
+bool lane_is_done(const struct lane *lane);
+void lane_release(struct lanes *lanes, struct lane *lane);
+
+void                     lane_push(struct lane *lane, const struct webhook_due_event *due);
+struct webhook_due_event lane_pop(struct lane *lane);
+void                     lane_clear(struct lane *lane);
+
+/* NULL: too many are in use. The arena is begun. */
+struct delivery *delivery_take(struct lanes *lanes, struct lane *lane, const struct id *event_id);
+void             delivery_release(struct lanes *lanes, struct delivery *delivery);
+/* NULL: that event is not under way. */
+struct delivery *delivery_find(const struct lanes *lanes, const struct id *event_id);
+
+/* A delivery is under way, and how it ended. The window is small for who fails and grows with every
+ * success. */
+void lane_begun(struct lanes *lanes, struct lane *lane);
+void lane_ended(struct lanes *lanes, struct lane *lane, bool is_success);
+void lane_set_failing(struct lanes *lanes, struct lane *lane, bool is_failing);
+
+#endif

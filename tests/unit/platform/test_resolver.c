@@ -1,0 +1,151 @@
+#include "platform/resolver.h"
+
+#include <netinet/in.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* No label is that long: refused without asking anybody. */
+#define IMPOSSIBLE_NAME                                                                            \
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-%zu.invalid"
+
+struct answer {
+    struct resolver_question question;
+    int                      calls, count;
+    struct sockaddr_storage  first;
+};
+
+static void note(void *argument, const struct sockaddr_storage *addresses, int count)
+{
+    struct answer *answer = argument;
+    answer->calls++;
+    answer->count = count;
+    if (count > 0) answer->first = addresses[0];
+}
+
+static void post(void *argument)
+{
+    sem_post(argument);
+}
+
+static sem_t collectable;
+
+static int start(void **state)
+{
+    assert_int_equal(sem_init(&collectable, 0, 0), 0);
+    *state = resolver_start(post, &collectable);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    resolver_stop(*state);
+    return sem_destroy(&collectable);
+}
+
+static struct answer new_answer(void)
+{
+    return (struct answer){ .question = { .answered = note } };
+}
+
+static void ask(struct resolver *resolver, const char *name, struct answer *answer)
+{
+    answer->question.argument = answer;
+    assert_true(resolver_ask(resolver, str_of(name), &answer->question));
+}
+
+static void wait_for(struct resolver *resolver, const struct answer *answer)
+{
+    while (answer->calls == 0) {
+        assert_int_equal(sem_wait(&collectable), 0);
+        resolver_collect(resolver);
+    }
+}
+
+static void name_is_answered_with_its_addresses(void **state)
+{
+    struct answer answer = new_answer();
+    ask(*state, "localhost", &answer);
+    wait_for(*state, &answer);
+    assert_int_equal(answer.calls, 1);
+    assert_true(answer.count >= 1);
+    assert_true(answer.first.ss_family == AF_INET || answer.first.ss_family == AF_INET6);
+    assert_null(answer.question.lookup);
+}
+
+static void name_that_nobody_has_is_answered_with_none(void **state)
+{
+    struct answer answer = new_answer();
+    char          name[128];
+    snprintf(name, sizeof(name), IMPOSSIBLE_NAME, (size_t)0);
+    ask(*state, name, &answer);
+    wait_for(*state, &answer);
+    assert_int_equal(answer.count, 0);
+}
+
+static void all_who_ask_for_a_name_meanwhile_are_answered(void **state)
+{
+    struct answer answers[20];
+    for (size_t i = 0; i < COUNT_OF(answers); i++) {
+        answers[i] = new_answer();
+        ask(*state, "localhost", &answers[i]);
+        assert_ptr_equal(answers[i].question.lookup, answers[0].question.lookup);
+    }
+    wait_for(*state, &answers[0]);
+    for (size_t i = 0; i < COUNT_OF(answers); i++)
+        assert_int_equal(answers[i].calls, 1);
+}
+
+static void forgotten_question_is_never_answered(void **state)
+{
+    struct answer forgotten = new_answer(), kept = new_answer();
+    ask(*state, "localhost", &forgotten);
+    ask(*state, "localhost", &kept);
+    resolver_forget(&forgotten.question);
+    resolver_forget(&forgotten.question);
+    wait_for(*state, &kept);
+    assert_int_equal(forgotten.calls, 0);
+}
+
+static void names_that_cannot_be_are_not_asked(void **state)
+{
+    struct answer answer = new_answer();
+    char          name[RESOLVER_NAME_BYTES_MAX + 1];
+    memset(name, 'a', sizeof(name));
+    assert_false(resolver_ask(*state, STR(""), &answer.question));
+    assert_false(resolver_ask(*state, (struct str){ name, sizeof(name) }, &answer.question));
+    assert_true(resolver_ask(*state, (struct str){ name, sizeof(name) - 1 }, &answer.question));
+    answer.question.argument = &answer;
+    wait_for(*state, &answer);
+    assert_int_equal(answer.count, 0);
+}
+
+static void stop_ends_with_questions_open(void **state)
+{
+    static struct answer answers[100];
+    for (size_t i = 0; i < COUNT_OF(answers); i++) {
+        char name[128];
+        snprintf(name, sizeof(name), IMPOSSIBLE_NAME, i);
+        answers[i] = new_answer();
+        ask(*state, name, &answers[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(name_is_answered_with_its_addresses, start, stop),
+        cmocka_unit_test_setup_teardown(name_that_nobody_has_is_answered_with_none, start, stop),
+        cmocka_unit_test_setup_teardown(all_who_ask_for_a_name_meanwhile_are_answered, start, stop),
+        cmocka_unit_test_setup_teardown(forgotten_question_is_never_answered, start, stop),
+        cmocka_unit_test_setup_teardown(names_that_cannot_be_are_not_asked, start, stop),
+        cmocka_unit_test_setup_teardown(stop_ends_with_questions_open, start, stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
