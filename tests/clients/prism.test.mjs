@@ -25,7 +25,6 @@ const LEFT_OUT = {
   "api/judge": "asks no server",
   "api/superset": "asks no server",
   "api/hostile": "has amounts above 2^53, which prism rounds",
-  "api/longpoll": "watches the connections of clients, which end at prism",
 };
 /* When the seed is the judge, ours judges these too. */
 const SAMPLE = ["e2e/accounts", "e2e/main-job"];
