@@ -130,10 +130,18 @@ static void on_run_due(void *context, int64_t wait_ms)
     if (app->runners) runners_run_due(app->runners, wait_ms);
 }
 
+static const char *webhook_ca_path(struct app *app)
+{
+    struct str path = app->store.config.webhook_ca;
+    return path.len ? str_c(&app->store.arena, path) : NULL;
+}
+
 /* Webhooks go everywhere but to this server itself and what is private. */
 static enum err open_guard(struct app *app, struct error *error)
 {
     const struct config *config = &app->store.config;
+    const char          *ca_path = webhook_ca_path(app);
+    if (ca_path && access(ca_path, R_OK) != 0) return disk_fail(error, "read", ca_path);
     return http_guard_open(config->webhook_allow, config->listen_address,
                            http_listen_port(app->listen_fd), &app->store.arena, error, &app->guard);
 }
@@ -181,6 +189,7 @@ static void start_runners(struct app *app)
         .zygote = app->zygote,
         .meter = app->meter,
         .guard = app->guard,
+        .webhook_ca_path = webhook_ca_path(app),
         .after_commit = { .job_ended = on_job_ended, .jobs_context = app },
         .rehash = app->rehash,
         .uploads_context = &app->api,

@@ -78,6 +78,8 @@ static const struct setting settings[] = {
       "after posting a test job, until simulated workers fill it" },
     { "webhook-allow", SETTING_TEXT, AT(webhook_allow), 0, 0, "", false,
       "address ranges that webhooks may reach although private, and over http" },
+    { "webhook-ca", SETTING_TEXT, AT(webhook_ca), 0, 0, "", false,
+      "PEM authorities for webhooks, instead of the system's" },
     { "webhook-schedule", SETTING_TEXT, AT(webhook_schedule_text), 0, 0,
       "0,1m,5m,30m,2h,8h,12h,24h,24h", false, "waits before each attempt; strict: the first six" },
     { "event-retention", SETTING_DURATION, AT(event_retention_ms), 0, HOURS(24 * 3650), "30d",

@@ -42,6 +42,7 @@ struct config {
     int64_t               score_workers;
     int64_t               sandbox_delay_ms;
     struct str            webhook_allow; /* see http_guard_open */
+    struct str            webhook_ca;
     struct str            webhook_schedule_text;
     struct retry_schedule webhook_schedule; /* from it */
     int64_t               event_retention_ms;

@@ -28,8 +28,9 @@ struct runner_services {
     const struct blob_store *blobs;
     struct media_zygote     *zygote;
     struct meter            *meter;
-    const struct http_guard *guard;        /* where webhooks may go */
-    struct after_commit      after_commit; /* whom else to tell: runners wake themselves */
+    const char              *webhook_ca_path; /* NULL = the system's authorities */
+    const struct http_guard *guard;           /* where webhooks may go */
+    struct after_commit      after_commit;    /* whom else to tell: runners wake themselves */
     struct rehash_table     *rehash;
     /* Expire uploads, in the store and on disk: they belong to the API. */
     void (*sweep_uploads)(void *context);

@@ -338,7 +338,8 @@ static void *work(void *argument)
 struct webhook_runner *webhook_runner_start(const struct runner_services *services)
 {
     struct webhook_runner     *runner = calloc(1, sizeof(*runner));
-    struct http_sender_options options = { .guard = services->guard };
+    struct http_sender_options options = { .guard = services->guard,
+                                           .ca_path = services->webhook_ca_path };
     CHECK(runner != NULL);
     runner->services = *services;
     runner->wants_scan = true;

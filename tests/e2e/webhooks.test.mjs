@@ -1,6 +1,10 @@
 /* Webhooks on their way: what is sent, signed how, when again, and when no more. Receivers are on
  * loopback, which webhook-allow permits here; time is the test clock's. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Webhook } from "standardwebhooks";
 import Stripe from "stripe";
@@ -403,6 +407,34 @@ describe("an endpoint", () => {
       assert.deepEqual((await attempts(buyer, event)).map((one) => one.http_status), [200, 200]);
     } finally {
       mine.close();
+    }
+  });
+});
+
+describe("a receiver with TLS", () => {
+  it("is told when its certificate is one's that webhook-ca names, and for its host", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "firsthand-ca-"));
+    const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+    execFileSync("openssl", [
+      "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=receiver",
+      "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert,
+    ], { stdio: "pipe" });
+    const other = await openMarket({ "webhook-allow": "127.0.0.0/8", "webhook-ca": cert });
+    const mine = await Receiver.open({ host: "0.0.0.0", tls: { key: readFileSync(key), cert: readFileSync(cert) } });
+    try {
+      const [good, bad] = [await newBuyer(other), await newBuyer(other)];
+      await good.createEndpoint({ url: mine.url("/good") });
+      await bad.createEndpoint({ url: mine.url("/bad", "127.0.0.2") });
+      for (let i = 0; i < 2; i++) await happen(good);
+      await mine.received("/good", 2);
+      await happen(bad);
+      const event = await settled(bad, "pending", 1);
+      assert.equal((await attempts(bad, event))[0].error, "tls_failed");
+      assert.equal(mine.at("/bad").length, 0);
+    } finally {
+      mine.close();
+      await other.stop();
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 });
