@@ -1,6 +1,6 @@
 /* More clients than connections-max. tests/fault/overload_connections has the same at full size. */
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { afterEach, beforeEach, describe, it } from "node:test";
 import { inParallel, openMarket, until } from "../lib/market.mjs";
 import { Line, assertTurnedAway, closeLines, getIn, requestBytes } from "../lib/swarm.mjs";
 
@@ -9,10 +9,10 @@ const HEALTH = requestBytes("GET", "/healthz");
 
 describe("a server with all its connections taken", () => {
   let market;
-  before(async () => {
+  beforeEach(async () => { /* places that a test gave up are not taken in the next */
     market = await openMarket({ "connections-max": PLACES });
   });
-  after(() => market.stop());
+  afterEach(() => market.stop());
 
   it("lets newcomers in by closing who is idle", async () => {
     const { base } = market.server;
