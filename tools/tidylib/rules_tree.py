@@ -20,6 +20,9 @@ def check_leftover(tree):
     files = tree.select(tables.PROSE_AND_CODE, tables.TIDY_ITSELF)
     for path, line, word in lines_matching(tree, files, pattern):
         yield path, line, f"{word}: finish it, or open an issue"
+    conflict = re.compile(r"^(?:<{7}|>{7}) ")
+    for path, line, _ in lines_matching(tree, tree.select(["*"], tables.TIDY_ITSELF), conflict):
+        yield path, line, "a conflict of two branches: settle it"
 
 
 def check_machine_path(tree):
