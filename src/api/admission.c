@@ -76,10 +76,15 @@ static enum err take_rate(struct exchange *exchange)
                 "more than %lld requests a minute", (long long)limit);
 }
 
+static bool is_sign_up(const struct exchange *exchange)
+{
+    return str_eq(exchange->request.operation->operation_id, STR("signUp"));
+}
+
 /* Nobody signs up with credentials, so that only the address tells who asks too often. */
 static enum err check_sign_up(struct exchange *exchange)
 {
-    if (!str_eq(exchange->request.operation->operation_id, STR("signUp"))) return ERR_OK;
+    if (!is_sign_up(exchange)) return ERR_OK;
     enum err e = sign_up_check_open(&exchange->call);
     if (e) return e;
     if (take_of_address(exchange, "signups", exchange->api->config->signups_per_minute))
@@ -110,17 +115,23 @@ enum err admission_admit(struct exchange *exchange)
     return check_scope(exchange);
 }
 
+/* Of a sign-up the key is all that its reply, with two API keys, is given again for. */
+static enum err check_key_form(struct exchange *exchange, struct str key, bool is_secret)
+{
+    int bytes_min = is_secret ? IDEMPOTENCY_SECRET_KEY_BYTES_MIN : 1;
+    if (idempotency_key_is_valid(key) && key.len >= (size_t)bytes_min) return ERR_OK;
+    error_add_fault(&exchange->call.error, exchange->http->arena, STR("Idempotency-Key"), "pattern",
+                    "must have %d to %d visible characters", bytes_min, IDEMPOTENCY_KEY_BYTES_MAX);
+    return FAIL(&exchange->call.error, ERR_INVALID, "invalid_parameters", "bad Idempotency-Key");
+}
+
 static enum err check_idempotency_key(struct exchange *exchange)
 {
     struct str key = http_header(exchange->http, "Idempotency-Key");
     if (!exchange->request.operation->is_idempotent || key.data == NULL) return ERR_OK;
-    if (!idempotency_key_is_valid(key)) {
-        error_add_fault(&exchange->call.error, exchange->http->arena, STR("Idempotency-Key"),
-                        "pattern", "must have 1 to %d visible characters",
-                        IDEMPOTENCY_KEY_BYTES_MAX);
-        return FAIL(&exchange->call.error, ERR_INVALID, "invalid_parameters",
-                    "bad Idempotency-Key");
-    }
+    bool     is_secret = is_sign_up(exchange);
+    enum err e = check_key_form(exchange, key, is_secret);
+    if (e) return e;
     exchange->has_idempotency_key = true;
     exchange->idempotency.operation = exchange->request.operation->operation_id;
     exchange->idempotency.key = key;
@@ -129,6 +140,9 @@ static enum err check_idempotency_key(struct exchange *exchange)
     idempotency_set_owner(&exchange->idempotency, &exchange->actor);
     idempotency_fingerprint(exchange->http->method, exchange->http->path, exchange->http->query,
                             exchange->http->body, exchange->idempotency.fingerprint);
+    if (!is_secret) return ERR_OK;
+    idempotency_set_server_owner(&exchange->idempotency);
+    idempotency_hide_key(&exchange->call, &exchange->idempotency);
     return ERR_OK;
 }
 

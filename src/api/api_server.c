@@ -41,36 +41,53 @@ static enum err get_contract(struct call *call, const struct request *request, s
     return ERR_OK;
 }
 
-static enum err commit_offset(struct call *call, void *argument)
-{
-    struct world *world = argument;
-    return clock_store_offset(call, atomic_load(&world->offset_ms));
-}
-
 /* A century before the last time that can be written: what begins then may still end. */
 static bool clock_may_reach(int64_t time_ms)
 {
     return time_ms <= TIME_MS_MAX - 100 * 366 * MS_PER_DAY;
 }
 
-/* Move the clock, then let everything that is due by then run once. */
-static enum err advance_clock(struct exchange *exchange)
+/* Kept as of the time it leads to: its Idempotency-Key lives for a day from then on. */
+static enum err answer_advance(struct call *call, void *argument, struct reply *reply)
 {
-    struct call *call = &exchange->call;
-    int64_t      ms = in_int(exchange->request.body, "seconds", 0) * MS_PER_SECOND;
-    if (!clock_may_reach(world_now_ms(exchange->api->world) + ms)) {
+    const int64_t *ms = argument;
+    int64_t        offset_ms;
+    if (!clock_may_reach(call->now_ms + *ms)) {
         error_add_fault(&call->error, call->arena, STR("seconds"), "maximum",
                         "leads beyond the last year that can be written");
         return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "the clock cannot go so far");
     }
-    world_advance_ms(exchange->api->world, ms);
-    enum err e = exchange_commit(exchange, commit_offset, exchange->api->world);
+    enum err e = clock_load_offset(call->db, &call->error, &offset_ms);
+    if (e == ERR_OK) e = clock_store_offset(call, offset_ms + *ms);
+    if (e) return e;
+    call->now_ms += *ms;
+    out_object(&reply->out, NULL);
+    out_time(&reply->out, "now", call->now_ms);
+    out_close(&reply->out);
+    return ERR_OK;
+}
+
+/* The process's clock goes where the store's is. */
+static enum err follow_clock(struct exchange *exchange)
+{
+    struct db *db;
+    int64_t    offset_ms;
+    enum err   e = db_readers_get(exchange->api->readers, &exchange->call.error, &db);
+    if (e == ERR_OK) e = clock_load_offset(db, &exchange->call.error, &offset_ms);
+    if (e == ERR_OK) world_raise_offset(exchange->api->world, offset_ms);
+    return e;
+}
+
+/* Move the clock, then let everything that is due by then run once. */
+static enum err advance_clock(struct exchange *exchange)
+{
+    int64_t ms = in_int(exchange->request.body, "seconds", 0) * MS_PER_SECOND;
+    idempotency_set_server_owner(&exchange->idempotency);
+    enum err e = exchange_answer(exchange, answer_advance, &ms);
+    if (e == ERR_OK) e = follow_clock(exchange);
     if (e) return e;
     exchange->api->run_due(exchange->api->runner_context, RUN_DUE_MS_MAX);
     long_poll_look(exchange->api->long_poll);
-    out_object(&exchange->reply.out, NULL);
-    out_time(&exchange->reply.out, "now", world_now_ms(exchange->api->world));
-    out_close(&exchange->reply.out);
     return ERR_OK;
 }
 

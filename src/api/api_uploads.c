@@ -86,33 +86,24 @@ static enum err reply_offset(struct exchange *exchange, int64_t offset, int64_t 
     return ERR_OK;
 }
 
-/* Everything is there but the last reply, or the last commit, got lost: end it now. */
-static enum err head_open(struct exchange *exchange)
+static struct str upload_id_of(const struct exchange *exchange)
 {
-    struct upload_stream *stream = exchange->stream;
-    int64_t               offset;
-    enum err              e = upload_stream_take(exchange, -1);
-    if (e) return e;
-    e = upload_session_sync(stream->session, &exchange->call.error, &offset);
-    if (e) return e;
-    if (upload_session_is_complete(stream->session)) {
-        e = upload_stream_arrive(exchange);
-        if (e) return e;
-        offset = stream->upload.size_bytes;
-    }
-    return reply_offset(exchange, offset, upload_session_size(stream->session));
+    return request_path(&exchange->request, "upload_id");
+}
+
+static int64_t size_of(const struct upload_stream *stream)
+{
+    return stream->session ? upload_session_size(stream->session) : stream->upload.size_bytes;
 }
 
 static enum err get_upload_offset(struct exchange *exchange)
 {
-    struct upload_stream *stream = upload_stream_new(exchange);
-    enum err              e = upload_check_version(exchange);
+    int64_t offset;
+    upload_stream_new(exchange);
+    enum err e = upload_check_version(exchange);
     if (e) return e;
-    e = upload_stream_find_now(exchange);
-    if (e) return e;
-    if (stream->upload.state == UPLOAD_DONE)
-        return reply_offset(exchange, stream->upload.size_bytes, stream->upload.size_bytes);
-    e = head_open(exchange);
+    e = upload_stream_resume(exchange, upload_id_of(exchange), &offset);
+    if (e == ERR_OK) e = reply_offset(exchange, offset, size_of(exchange->stream));
     upload_stream_close(exchange);
     return e;
 }
@@ -130,7 +121,7 @@ static enum err commit_termination(struct call *call, void *argument)
 static enum err terminate(struct exchange *exchange)
 {
     struct upload_stream *stream = exchange->stream;
-    enum err              e = upload_stream_find_now(exchange);
+    enum err              e = upload_stream_find_now(exchange, upload_id_of(exchange));
     if (e) return e;
     if (stream->upload.state == UPLOAD_DONE)
         return FAIL(&exchange->call.error, ERR_CONFLICT, "upload_finished",
@@ -150,7 +141,7 @@ static enum err terminate_upload(struct exchange *exchange)
     struct upload_stream *stream = upload_stream_new(exchange);
     enum err              e = upload_check_version(exchange);
     if (e) return e;
-    e = upload_stream_find_now(exchange);
+    e = upload_stream_find_now(exchange, upload_id_of(exchange));
     if (e) return e;
     struct id submission_id = stream->reservation.submission_id;
     upload_table_lock(exchange->api->uploads, &submission_id);

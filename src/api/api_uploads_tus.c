@@ -72,15 +72,38 @@ static enum err read_create_headers(struct exchange *exchange)
     return upload_metadata_parse(exchange->http->arena, metadata, error, &stream->upload.filename);
 }
 
-static enum err prepare_create(struct exchange *exchange)
+/* The body is a stream, and how much of it comes at once is chance: a repeat is what creates the
+ * same upload. */
+static void set_fingerprint(struct exchange *exchange)
+{
+    const struct http_exchange *http = exchange->http;
+    struct str headers = str_format(http->arena, "length %.*s\ndefer %.*s\nmetadata %.*s",
+                                    STR_ARG(http_header(http, "Upload-Length")),
+                                    STR_ARG(http_header(http, "Upload-Defer-Length")),
+                                    STR_ARG(http_header(http, "Upload-Metadata")));
+    idempotency_fingerprint(http->method, http->path, http->query, headers,
+                            exchange->idempotency.fingerprint);
+}
+
+/* stream->first_id, when the Idempotency-Key has one. */
+static enum err find_first(struct call *call, struct exchange *exchange)
 {
     struct upload_stream *stream = exchange->stream;
-    enum err              e = upload_check_version(exchange);
-    if (e) return e;
-    e = read_create_headers(exchange);
-    if (e) return e;
-    int64_t announced = num_max(stream->upload.size_bytes, exchange->http->body_bytes_declared);
-    e = upload_stream_make(exchange, request_text(&exchange->request, "reservation"), announced);
+    struct stored_reply   stored;
+    bool                  is_there;
+    stream->first_id = STR_NONE;
+    if (!exchange->has_idempotency_key) return ERR_OK;
+    enum err e = idempotency_find(call, &exchange->idempotency, &stored, &is_there);
+    if (e == ERR_OK && is_there) stream->first_id = stored.resource_id;
+    return e;
+}
+
+static enum err prepare_new(struct exchange *exchange)
+{
+    struct upload_stream *stream = exchange->stream;
+    int64_t  announced = num_max(stream->upload.size_bytes, exchange->http->body_bytes_declared);
+    enum err e =
+        upload_stream_make(exchange, request_text(&exchange->request, "reservation"), announced);
     if (e == ERR_TOO_LARGE) tell_bytes_max(exchange);
     if (e) return e;
     if (stream->upload.size_bytes && announced > stream->upload.size_bytes)
@@ -91,30 +114,79 @@ static enum err prepare_create(struct exchange *exchange)
     return upload_stream_expect_checksum(exchange);
 }
 
+static enum err prepare_create(struct exchange *exchange)
+{
+    const struct upload_stream *stream = exchange->stream;
+    enum err                    e = upload_check_version(exchange);
+    if (e) return e;
+    e = read_create_headers(exchange);
+    if (e) return e;
+    set_fingerprint(exchange);
+    e = find_first(&exchange->call, exchange);
+    if (e || stream->first_id.data) return e;
+    return prepare_new(exchange);
+}
+
 static enum err create_begin(struct exchange *exchange)
 {
     return upload_stream_begin(exchange, prepare_create);
 }
 
+/* Of a repeat the bytes are dropped: the upload goes on by PATCH. */
+static enum err create_piece(struct exchange *exchange, struct str piece)
+{
+    const struct upload_stream *stream = exchange->stream;
+    if (stream->first_id.data) return ERR_OK;
+    return upload_stream_piece(exchange, piece);
+}
+
+/* The row, with the Idempotency-Key bound to it, unless the key has an upload by now. */
 static enum err commit_row(struct call *call, void *argument)
 {
-    struct upload_stream *stream = argument;
-    return upload_create(call, &stream->upload);
+    struct exchange      *exchange = argument;
+    struct upload_stream *stream = exchange->stream;
+    enum err              e = find_first(call, exchange);
+    if (e || stream->first_id.data) return e;
+    e = upload_create(call, &stream->upload);
+    if (e || !exchange->has_idempotency_key) return e;
+    struct stored_reply stored = { .status = 201, .resource_id = id_str(&stream->upload.id) };
+    return idempotency_store(call, &exchange->idempotency, &stored, false);
+}
+
+static enum err keep_new(struct exchange *exchange, int64_t *ret_offset)
+{
+    struct upload_stream *stream = exchange->stream;
+    enum err              e = upload_stream_settle(exchange);
+    if (e) return e;
+    e = upload_session_sync(stream->session, &exchange->call.error, ret_offset);
+    if (e) return e;
+    e = exchange_commit(exchange, commit_row, exchange);
+    if (e || stream->first_id.data) return e;
+    stream->has_row = true;
+    upload_session_set_row(stream->session);
+    if (upload_session_is_complete(stream->session)) e = upload_stream_arrive(exchange);
+    return e;
+}
+
+/* Answer with the upload of the first request, as it is now; what this one has brought goes. */
+static enum err answer_first(struct exchange *exchange, struct str first_id, int64_t *ret_offset)
+{
+    upload_stream_close(exchange);
+    upload_stream_new(exchange);
+    enum err e = upload_stream_resume(exchange, first_id, ret_offset);
+    exchange->is_replay = e == ERR_OK;
+    return e;
 }
 
 static enum err create_finish(struct exchange *exchange)
 {
     struct upload_stream *stream = exchange->stream;
     int64_t               offset;
-    enum err              e = upload_stream_settle(exchange);
-    if (e) return e;
-    e = upload_session_sync(stream->session, &exchange->call.error, &offset);
-    if (e) return e;
-    e = exchange_commit(exchange, commit_row, stream);
-    if (e) return e;
-    stream->has_row = true;
-    upload_session_set_row(stream->session);
-    if (upload_session_is_complete(stream->session)) e = upload_stream_arrive(exchange);
+    enum err              e = stream->first_id.data ? ERR_OK : keep_new(exchange, &offset);
+    if (e == ERR_OK && stream->first_id.data) {
+        e = answer_first(exchange, stream->first_id, &offset);
+        stream = exchange->stream;
+    }
     if (e) return e;
     exchange->reply.status = 201;
     reply_header(&exchange->reply, "Location",
@@ -126,7 +198,7 @@ static enum err create_finish(struct exchange *exchange)
 
 const struct stream_ops upload_create_ops = {
     .begin = create_begin,
-    .piece = upload_stream_piece,
+    .piece = create_piece,
     .finish = create_finish,
     .end = upload_stream_end,
 };
@@ -179,7 +251,7 @@ static enum err prepare_append(struct exchange *exchange)
     if (e) return e;
     if (!has_offset)
         return FAIL(&exchange->call.error, ERR_INVALID, "offset_missing", "send Upload-Offset");
-    e = upload_stream_find(exchange);
+    e = upload_stream_find(exchange, request_path(&exchange->request, "upload_id"));
     if (e) return e;
     if (stream->upload.state == UPLOAD_DONE) return prepare_done(exchange, offset);
     e = upload_stream_take(exchange, offset);

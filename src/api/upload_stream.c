@@ -100,13 +100,12 @@ enum err upload_stream_make(struct exchange *exchange, struct str reservation_id
     return ERR_OK;
 }
 
-enum err upload_stream_find(struct exchange *exchange)
+enum err upload_stream_find(struct exchange *exchange, struct str upload_id)
 {
     struct upload_stream *stream = exchange->stream;
     struct call          *call = &exchange->call;
     struct job            job;
-    enum err              e =
-        upload_get_own(call, request_path(&exchange->request, "upload_id"), &stream->upload);
+    enum err              e = upload_get_own(call, upload_id, &stream->upload);
     if (e) return e;
     stream->has_row = true;
     e = check_state(exchange, &stream->upload);
@@ -119,12 +118,12 @@ enum err upload_stream_find(struct exchange *exchange)
     return ERR_OK;
 }
 
-enum err upload_stream_find_now(struct exchange *exchange)
+enum err upload_stream_find_now(struct exchange *exchange, struct str upload_id)
 {
     struct db *db = exchange->call.db;
     enum err   e = db_begin(db, &exchange->call.error);
     if (e) return e;
-    e = upload_stream_find(exchange);
+    e = upload_stream_find(exchange, upload_id);
     db_rollback(db);
     return e;
 }
@@ -408,6 +407,45 @@ enum err upload_stream_arrive(struct exchange *exchange)
     enum err e = arrive(exchange);
     upload_table_unlock(exchange->api->uploads, &submission_id);
     return e;
+}
+
+/* --- going on --- */
+
+static enum err resume_open(struct exchange *exchange, int64_t *ret_offset)
+{
+    struct upload_stream *stream = exchange->stream;
+    int64_t               offset;
+    enum err              e = upload_stream_take(exchange, -1);
+    if (e) return e;
+    e = upload_session_sync(stream->session, &exchange->call.error, &offset);
+    if (e) return e;
+    *ret_offset = offset;
+    if (!upload_session_is_complete(stream->session)) return ERR_OK;
+    e = upload_stream_arrive(exchange);
+    if (e == ERR_OK) *ret_offset = stream->upload.size_bytes;
+    return e;
+}
+
+static enum err resume(struct exchange *exchange, struct str upload_id, int64_t *ret_offset)
+{
+    const struct upload_stream *stream = exchange->stream;
+    enum err                    e = use_reader(exchange);
+    if (e == ERR_OK) e = upload_stream_find_now(exchange, upload_id);
+    if (e) return e;
+    if (stream->upload.state == UPLOAD_OPEN) return resume_open(exchange, ret_offset);
+    *ret_offset = stream->upload.size_bytes;
+    return ERR_OK;
+}
+
+enum err upload_stream_resume(struct exchange *exchange, struct str upload_id, int64_t *ret_offset)
+{
+    enum err e = resume(exchange, upload_id, ret_offset);
+    if (e != ERR_CONFLICT && e != ERR_GONE) return e;
+    /* Another request may just have completed it: then the row says so. */
+    upload_stream_close(exchange);
+    upload_stream_new(exchange);
+    error_clear(&exchange->call.error);
+    return resume(exchange, upload_id, ret_offset);
 }
 
 /* --- end --- */

@@ -13,6 +13,7 @@ struct upload_stream {
     struct upload_session *session; /* pinned; NULL = none needed */
     uint64_t               generation;
     bool                   has_row; /* the upload is in the store */
+    struct str first_id;            /* the upload the Idempotency-Key was bound to; absent = none */
 
     /* A body that has a checksum waits in a file of its own until it was checked. */
     bool                   has_checksum;
@@ -44,19 +45,25 @@ MUST_USE enum err upload_stream_begin(struct exchange *exchange,
 MUST_USE enum err upload_stream_make(struct exchange *exchange, struct str reservation_id,
                                      int64_t bytes_min);
 
-/* The upload that the path names, with its reservation and what its job takes, read in the
+/* The acting worker's upload of that id, with its reservation and what its job takes, read in the
  * transaction that call.db has open. ERR_NOT_FOUND "upload"; ERR_GONE "upload_refused" |
  * "upload_ended". */
-MUST_USE enum err upload_stream_find(struct exchange *exchange);
+MUST_USE enum err upload_stream_find(struct exchange *exchange, struct str upload_id);
 
 /* The same in a transaction of its own: for the I/O pool. */
-MUST_USE enum err upload_stream_find_now(struct exchange *exchange);
+MUST_USE enum err upload_stream_find_now(struct exchange *exchange, struct str upload_id);
 
 /* Pin the session of stream->upload and take it over; ends the read transaction that call.db has
  * open. ERR_GONE as upload_stream_find, ERR_CONFLICT "upload_taken_over": it has ended meanwhile.
  * expected_offset as for upload_session_take; when it is wrong, the true one goes into the reply's
  * Upload-Offset. */
 MUST_USE enum err upload_stream_take(struct exchange *exchange, int64_t expected_offset);
+
+/* Find the upload and how much of it is durable. An open one is taken over, and ended when all of
+ * it is there and only the last commit got lost. I/O pool. Errors: as upload_stream_find,
+ * upload_stream_take and upload_stream_arrive. */
+MUST_USE enum err upload_stream_resume(struct exchange *exchange, struct str upload_id,
+                                       int64_t *ret_offset);
 
 /* Read Upload-Checksum, if any, and get ready for it. */
 MUST_USE enum err upload_stream_expect_checksum(struct exchange *exchange);

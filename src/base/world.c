@@ -27,6 +27,13 @@ void world_advance_ms(struct world *world, int64_t milliseconds)
     atomic_fetch_add(&world->offset_ms, milliseconds);
 }
 
+void world_raise_offset(struct world *world, int64_t offset_ms)
+{
+    int64_t known_ms = atomic_load(&world->offset_ms);
+    while (known_ms < offset_ms)
+        if (atomic_compare_exchange_weak(&world->offset_ms, &known_ms, offset_ms)) return;
+}
+
 int64_t world_monotonic_us(void)
 {
     return clock_us(CLOCK_MONOTONIC);

@@ -25,6 +25,9 @@ int64_t world_real_ms(void);
 /* Move the clock forward; milliseconds >= 0. Thread-safe. */
 void world_advance_ms(struct world *world, int64_t milliseconds);
 
+/* At least that far from the real clock; never backwards. Thread-safe. */
+void world_raise_offset(struct world *world, int64_t offset_ms);
+
 /* Real microseconds from an arbitrary start that never go back: for measuring how long something
  * took, never for deciding. */
 int64_t world_monotonic_us(void);

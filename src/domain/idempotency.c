@@ -33,6 +33,20 @@ void idempotency_set_owner(struct idempotency *idempotency, const struct actor *
     idempotency->environment = actor->environment;
 }
 
+void idempotency_set_server_owner(struct idempotency *idempotency)
+{
+    static const struct id server = { "server" };
+    idempotency->owner_id = idempotency->asker_id = server;
+}
+
+void idempotency_hide_key(struct call *call, struct idempotency *idempotency)
+{
+    unsigned char mac[SHA256_BYTES];
+    struct str    text = str_format(call->arena, "idempotency-key:%.*s", STR_ARG(idempotency->key));
+    CHECK(keyring_mac_at(call->keyring, 0, PURPOSE_API_KEY, text, mac));
+    idempotency->key = encode_hex(call->arena, mac, sizeof(mac));
+}
+
 static void bind_scope(struct stmt *q, const struct idempotency *idempotency)
 {
     CHECK(!id_is_none(&idempotency->owner_id));

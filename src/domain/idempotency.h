@@ -5,13 +5,15 @@
 
 #include "domain/call.h"
 
-enum { IDEMPOTENCY_KEY_BYTES_MAX = 255 };
+/* A key that stands for a credential must not be guessed: as long as a UUID's bits in base64. */
+enum { IDEMPOTENCY_KEY_BYTES_MAX = 255, IDEMPOTENCY_SECRET_KEY_BYTES_MIN = 22 };
 static const int64_t IDEMPOTENCY_KEPT_MS = (int64_t)24 * 3600 * 1000;
 
 struct idempotency {
-    struct str       operation;
-    struct str       key;
-    struct id        owner_id; /* whose key it is: an organisation, a worker, an invite */
+    struct str operation;
+    struct str key;
+    struct id  owner_id;       /* whose key it is: an organisation, a worker, an invite,
+                                * the server */
     struct id        asker_id; /* to whom alone a secret is replayed */
     enum environment environment;
     bool             has_secret_body;        /* the fingerprint is kept under the server key */
@@ -33,6 +35,14 @@ void idempotency_fingerprint(struct str method, struct str path, struct str quer
 
 /* The key is the actor's: owner, asker and environment. Of nobody's it stays without an owner. */
 void idempotency_set_owner(struct idempotency *idempotency, const struct actor *actor);
+
+/* Owner and asker are "server", which is nobody's id: for what anybody may ask, the keys of all are
+ * one space. */
+void idempotency_set_server_owner(struct idempotency *idempotency);
+
+/* The key alone opens the stored reply: the store keeps it as a MAC under the newest server key.
+ * Once that has changed, the key is as one never used. */
+void idempotency_hide_key(struct call *call, struct idempotency *idempotency);
 
 /* Was it answered before? *ret_is_there and the reply.
  * ERR_CONFLICT "idempotency_key_reused": with another request, or, where the reply carries a

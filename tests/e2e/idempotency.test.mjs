@@ -5,7 +5,9 @@ import { randomUUID } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { JOB } from "../lib/client.mjs";
 import { assertRefused, Market, openMarket } from "../lib/market.mjs";
+import { pngImage } from "../lib/media.mjs";
 import { sample } from "../lib/samples.mjs";
+import { checksum, metadata, Tus } from "../lib/tus.mjs";
 
 const CLIENTS = 64;
 const DAY_S = 24 * 60 * 60;
@@ -294,5 +296,139 @@ describe("at once and afterwards", () => {
     own.reconnect();
     assertReplays(await own.buyer.postJob({}, { idempotencyKey: key }), job);
     assertReplays(await own.buyer.post("/v1/api_keys", body, withKey(key)), secret);
+  });
+});
+
+describe("the test clock's key", () => {
+  const advance = (seconds, options) => server.client().post("/test/clock/advance", { seconds }, options);
+  const nowOf = async () => Date.parse((await advance(1)).json.now);
+
+  it("moves it once, however many ask, and by however much", async () => {
+    const options = withKey(randomUUID());
+    const before = await nowOf();
+    const replies = await Promise.all(Array.from({ length: 16 }, () => advance(2 * DAY_S, options)));
+    assert.deepEqual([...new Set(replies.map(({ status }) => status))], [200]);
+    assert.equal(new Set(replies.map(({ text }) => text)).size, 1, "byte for byte the same");
+    assert.equal(replies.filter((reply) => !isReplay(reply)).length, 1);
+    const moved = (await nowOf()) - before;
+    assert.ok(moved >= 2 * DAY_S * 1000 && moved < 3 * DAY_S * 1000, `${moved} ms`);
+    assertRefused(await advance(1, options), 409, "idempotency_key_reused");
+  });
+
+  it("is over 24 hours after the time it led to", async () => {
+    const options = withKey("k");
+    const first = await advance(60, options);
+    await advance(DAY_S - 60);
+    assertReplays(await advance(60, options), first);
+    await advance(60);
+    assert.ok(!isReplay(await advance(60, options)));
+  });
+
+  it("leaves the moved clock to a restart", async () => {
+    await advance(DAY_S, withKey(randomUUID()));
+    const before = await nowOf();
+    await server.restart();
+    market.reconnect();
+    assert.ok((await nowOf()) >= before);
+  });
+});
+
+describe("an upload's key", () => {
+  let worker, reservation, tus, file, headers;
+  let seed = 9000;
+  beforeEach(async () => {
+    const job = await market.job({ accepted_formats: ["image/png"] });
+    worker = await market.newWorker();
+    reservation = await worker.accept(job.id);
+    tus = new Tus(worker);
+    file = pngImage({ seed: seed++ });
+    headers = { "idempotency-key": randomUUID(), "upload-metadata": metadata({ filename: "sign.png" }) };
+  });
+  const create = (options = {}) => tus.create(reservation.id, { length: file.length, headers, ...options });
+  const uploads = () => worker.all("/worker/v1/uploads");
+
+  function assertNames(reply, first, offset) {
+    assert.deepEqual([reply.status, reply.headers.location, reply.headers["upload-offset"]], [201, first.headers.location, String(offset)], reply.text);
+    assert.ok(isReplay(reply) && !isReplay(first));
+  }
+
+  it("of 64 clients makes one upload, which then becomes the submission", async () => {
+    const replies = await Promise.all(Array.from({ length: CLIENTS }, () => create()));
+    const first = replies.find((reply) => !isReplay(reply));
+    for (const reply of replies.filter((one) => one !== first)) assertNames(reply, first, 0);
+    assert.deepEqual([...new Set(replies.map((reply) => reply.headers["upload-expires"]))], [first.headers["upload-expires"]]);
+    assert.equal((await uploads()).length, 1);
+    assert.equal((await tus.patch(first.headers.location, 0, file)).headers["firsthand-submission-id"], reservation.submission_id);
+  });
+
+  it("of 64 clients that send the whole file makes one submission and tells all of it", async () => {
+    const replies = await Promise.all(Array.from({ length: CLIENTS }, () => create({ body: file })));
+    const first = replies.find((reply) => !isReplay(reply));
+    for (const reply of replies.filter((one) => one !== first)) assertNames(reply, first, file.length);
+    assert.deepEqual([...new Set(replies.map((reply) => reply.headers["firsthand-submission-id"]))], [reservation.submission_id]);
+    assert.equal((await uploads()).length, 1);
+  });
+
+  it("names the upload as it stands, and drops what a repeat sends", async () => {
+    const first = await create({ body: file.subarray(0, 1000) });
+    assertNames(await create({ body: file.subarray(0, 2000) }), first, 1000);
+    assertNames(await create({ body: file }), first, 1000);
+    assert.equal((await tus.patch(first.headers.location, 1000, file.subarray(1000, 5000))).status, 204);
+    assertNames(await create(), first, 5000);
+    const done = await tus.patch(first.headers.location, 5000, file.subarray(5000));
+    assert.equal(done.status, 204, done.text);
+    const last = await create({ body: file });
+    assertNames(last, first, file.length);
+    assert.equal(last.headers["firsthand-submission-id"], reservation.submission_id);
+    assert.equal(last.headers["upload-expires"], undefined);
+  });
+
+  it("is refused with other headers, or for another reservation", async () => {
+    const first = await create();
+    const others = [create({ length: file.length + 1 }), create({ length: undefined, headers: { ...headers, "upload-defer-length": "1" } }),
+                    create({ headers: { ...headers, "upload-metadata": metadata({ filename: "other.png" }) } }), tus.create("rsv_other", { length: file.length, headers })];
+    for (const reply of await Promise.all(others)) assertRefused(reply, 409, "idempotency_key_reused");
+    assertNames(await create(), first, 0);
+    assert.equal((await uploads()).length, 1);
+  });
+
+  it("is bound by no refusal, and by no body that was not whole", async () => {
+    assertRefused(await tus.create("rsv_nobody", { length: file.length, headers }), 404);
+    const torn = await create({ body: file, headers: { ...headers, "upload-checksum": checksum("sha256", "other bytes") } });
+    assert.equal(torn.status, 460, torn.text);
+    assert.deepEqual(await uploads(), []);
+    const first = await create();
+    assert.equal(first.status, 201, first.text);
+    assert.ok(!isReplay(first));
+  });
+
+  it("of an upload that has ended is 410, and no new upload", async () => {
+    const first = await create();
+    assert.equal((await tus.terminate(first.headers.location)).status, 204);
+    const again = await create();
+    assertRefused(again, 410, "upload_ended");
+    assert.ok(!isReplay(again));
+    assert.equal((await uploads()).length, 1);
+  });
+
+  it("of another worker is another key", async () => {
+    const first = await create();
+    const other = await market.newWorker();
+    const own = await other.accept((await market.job({ accepted_formats: ["image/png"] })).id);
+    const reply = await new Tus(other).create(own.id, { length: file.length, headers });
+    assert.equal(reply.status, 201, reply.text);
+    assert.ok(!isReplay(reply));
+    assert.notEqual(reply.headers.location, first.headers.location);
+  });
+
+  it("survives a crash", async () => {
+    const first = await create({ body: file.subarray(0, 1000) });
+    await server.kill9();
+    await server.restart();
+    market.reconnect();
+    tus = new Tus(server.client(worker.token));
+    const again = await create();
+    assert.deepEqual([again.status, new URL(again.headers.location).pathname, again.headers["upload-offset"]], [201, new URL(first.headers.location).pathname, "1000"]);
+    assert.ok(isReplay(again));
   });
 });

@@ -1,10 +1,12 @@
 /* Signing up: who may, what comes of it, and how often an address may try. */
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { randomUUID } from "node:crypto";
+import { after, before, beforeEach, describe, it } from "node:test";
 import { assertRefused } from "../lib/market.mjs";
 import { run, start } from "../lib/server.mjs";
 
 const signUp = (server, body, options) => server.client().post("/v1/auth/signup", body, options);
+const isReplay = ({ headers }) => headers["idempotent-replayed"] === "true";
 const buyer = (n) => ({ name: "Buyer", email: `buyer${n}@example.org` });
 
 describe("where sign-up is closed", () => {
@@ -67,13 +69,58 @@ describe("where sign-up is open", () => {
     }
   });
 
-  it("an Idempotency-Key shows nobody the keys again", async () => {
-    const options = { headers: { "idempotency-key": "the-same" } };
+});
+
+describe("a sign-up's Idempotency-Key", () => {
+  let server, options;
+  before(async () => {
+    server = await start({ signup: "open", "signups-per-minute": 0 });
+  });
+  beforeEach(() => {
+    options = { headers: { "idempotency-key": randomUUID() } };
+  });
+  after(() => server?.stop());
+
+  it("of 64 clients opens one organisation, with one reply for all", async () => {
+    const replies = await Promise.all(Array.from({ length: 64 }, () => signUp(server, buyer("raced"), options)));
+    assert.deepEqual([...new Set(replies.map(({ status }) => status))], [201]);
+    assert.equal(new Set(replies.map(({ text }) => text)).size, 1, "byte for byte the same");
+    assert.equal(replies.filter(isReplay).length, 63);
+    assert.equal((await server.client(replies[0].json.api_key).all("/v1/api_keys")).length, 2);
+  });
+
+  it("gives the same keys again after a restart, to who says the same", async () => {
     const first = await signUp(server, buyer("once"), options);
+    await server.restart();
     const again = await signUp(server, buyer("once"), options);
-    assertRefused(again, 409, "email_taken");
-    assert.ok(!again.text.includes(first.json.api_key));
-    assert.equal((await signUp(server, buyer("other"), options)).status, 201);
+    assert.deepEqual([first.status, again.status, again.text, isReplay(first), isReplay(again)], [201, 201, first.text, false, true]);
+    const other = await signUp(server, buyer("other"), options);
+    assertRefused(other, 409, "idempotency_key_reused");
+    assert.ok(!other.text.includes(first.json.api_key));
+    assertRefused(await signUp(server, buyer("once"), { headers: { "idempotency-key": randomUUID() } }), 409, "email_taken");
+  });
+
+  it("is bound by success alone, and for 24 hours", async () => {
+    await signUp(server, buyer("taken"));
+    assertRefused(await signUp(server, buyer("taken"), options), 409, "email_taken");
+    const first = await signUp(server, buyer("free"), options);
+    assert.equal(first.status, 201, first.text);
+    await server.advance(24 * 60 * 60);
+    assertRefused(await signUp(server, buyer("free"), options), 409, "email_taken");
+  });
+
+  it("has 22 characters at least, so that nobody guesses it", async () => {
+    for (const key of ["k", "k".repeat(21), "k".repeat(256), "k ".repeat(20)]) {
+      const { status, json } = await signUp(server, buyer("short"), { headers: { "idempotency-key": key } });
+      assert.deepEqual([status, json.error.details.map(({ field, code }) => [field, code])], [400, [["Idempotency-Key", "pattern"]]], key);
+    }
+    assert.equal((await signUp(server, buyer("short"), { headers: { "idempotency-key": "k".repeat(22) } })).status, 201);
+  });
+
+  it("is not to be read in the store, nor are the keys it gives", async () => {
+    server.secrets.add("a sign-up's key", options.headers["idempotency-key"]);
+    assert.equal((await signUp(server, buyer("hidden"), options)).status, 201);
+    server.secrets.assertAbsentFromFolder(server.dataDir);
   });
 });
 

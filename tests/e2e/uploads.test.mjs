@@ -601,3 +601,19 @@ test("of parallel uploads for one slot one becomes the submission, with its own 
   assert.equal(statSync(blob).mode & 0o777, 0o444);
   assert.equal(tus.client, client);
 });
+
+test("whoever asks while the last bytes arrive is told how it stands, and is never refused", async () => {
+  for (let round = 0; round < 10; round++) {
+    const { tus, reservation, file } = await slot();
+    const headers = { "idempotency-key": `last-bytes-${round}` };
+    const rest = file.length - 10;
+    const first = await tus.create(reservation.id, { length: file.length, headers, body: file.subarray(0, rest) });
+    const { location } = first.headers;
+    const asking = Array.from({ length: 24 }, (_, i) => (i % 2 ? tus.head(location) : tus.create(reservation.id, { length: file.length, headers })));
+    const [, ...replies] = await Promise.all([tus.patch(location, rest, file.subarray(rest)), ...asking]);
+    for (const [i, reply] of replies.entries()) {
+      assert.equal(reply.status, i % 2 ? 200 : 201, reply.text);
+      assert.ok([rest, file.length].includes(Number(reply.headers["upload-offset"])), reply.headers["upload-offset"]);
+    }
+  }
+});

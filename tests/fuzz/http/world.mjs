@@ -78,7 +78,7 @@ export class World {
     if (name === "Prefer") return random.of(["wait=1", "respond-async, wait=2;x", "wait", "wait=-1", "wait=\"3\""]);
     if (name === "Range") return random.of(["bytes=0-0", "bytes=-5", "bytes=5-", "bytes=0-1,3-4", "bytes=9-1"]);
     if (name === "If-None-Match") return random.of(["*", '"a", W/"b"', '"'.repeat(9)]);
-    if (name === "Idempotency-Key") return `k${random.int(0, 50)}`;
+    if (name === "Idempotency-Key") return `as-long-as-a-sign-ups-${random.int(0, 50)}`;
     return random.of([...(schema.enum ?? []), "2026-01-01T00:00:00Z", "x", "1", ""]);
   }
 

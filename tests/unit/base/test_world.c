@@ -48,6 +48,18 @@ static void advancing_adds_up(void **state)
     assert_true(now >= before + 2 * year_ms && now <= system_ms() + 2 * year_ms);
 }
 
+static void raising_leads_forwards_only(void **state)
+{
+    (void)state;
+    struct world world = { 0 };
+    world_raise_offset(&world, 5000);
+    world_raise_offset(&world, 5000);
+    world_raise_offset(&world, 4000);
+    assert_int_equal(atomic_load(&world.offset_ms), 5000);
+    world_raise_offset(&world, 6000);
+    assert_int_equal(atomic_load(&world.offset_ms), 6000);
+}
+
 static void worlds_do_not_share_their_offset(void **state)
 {
     (void)state;
@@ -116,6 +128,7 @@ int main(void)
         cmocka_unit_test(unmoved_clock_is_the_systems),
         cmocka_unit_test(real_time_is_the_systems),
         cmocka_unit_test(advancing_adds_up),
+        cmocka_unit_test(raising_leads_forwards_only),
         cmocka_unit_test(worlds_do_not_share_their_offset),
         cmocka_unit_test(going_back_aborts),
         cmocka_unit_test(monotonic_clock_never_goes_back),

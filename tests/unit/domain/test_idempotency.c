@@ -316,6 +316,30 @@ static void secret_body_leaves_no_quick_hash_of_itself(void **state)
     assert_reused(at, &other);
 }
 
+static void hidden_key_is_found_again_but_not_read_from_the_store(void **state)
+{
+    struct store_call *at = *state;
+    struct idempotency idempotency = asked("signUp", "0123456789012345678901", "{}"),
+                       again = idempotency, other = asked("signUp", "0123456789012345678902", "{}");
+    at->call.actor = (struct actor){ .kind = ACTOR_NOBODY };
+    struct stored_reply       reply = { 201, STR_NONE, str_of(SECRET_BODY) };
+    struct idempotency *const all[] = { &idempotency, &again, &other };
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        idempotency_set_server_owner(all[i]);
+        idempotency_hide_key(&at->call, all[i]);
+    }
+    assert_done(&at->call, idempotency_store(&at->call, &idempotency, &reply, true));
+    assert_int_equal(scratch_int(at->db, "SELECT count(*) FROM idempotency"
+                                         " WHERE key LIKE '%0123456789012345678901%'"),
+                     0);
+    bool is_there;
+    assert_done(&at->call, idempotency_find(&at->call, &again, &reply, &is_there));
+    assert_true(is_there);
+    assert_true(str_eq(reply.body, str_of(SECRET_BODY)));
+    assert_done(&at->call, idempotency_find(&at->call, &other, &reply, &is_there));
+    assert_false(is_there);
+}
+
 static void secret_reply_replays_to_the_key_that_asked(void **state)
 {
     struct store_call *at = *state;
@@ -386,6 +410,7 @@ int main(void)
         idempotency_test(sweep_drops_what_is_past_its_time),
         idempotency_test(secret_reply_is_sealed_at_rest),
         idempotency_test(secret_body_leaves_no_quick_hash_of_itself),
+        idempotency_test(hidden_key_is_found_again_but_not_read_from_the_store),
         idempotency_test(secret_reply_replays_to_the_key_that_asked),
         idempotency_test(secret_reply_that_was_tampered_with_does_not_open),
         idempotency_test(secret_reply_moved_to_another_row_does_not_open),
