@@ -1,5 +1,6 @@
 /* The HTTP side: authentication, validation, idempotency, errors. A store answers
- * findKey(hash), getJob(key, id), listJobs(key, before, count) and createJob(key, job, idempotency). */
+ * findKey(hash), getJob(key, id), listJobs(key, before, count) and
+ * createJob(key, job, idempotency, origin). */
 import Fastify from "fastify";
 import { readFileSync } from "node:fs";
 import { Refusal, SCOPE_JOBS_READ, SCOPE_JOBS_WRITE, cursorOf, fingerprintOf, hashOf, jobIdOf,
@@ -92,7 +93,8 @@ export function openApp(store) {
     const idempotency = idempotencyOf(request);
     const job = newJob(request.key, request.body);
     if (!job) throw new Refusal(422, "validation_error", "body_invalid");
-    const { row, isReplay } = await store.createJob(request.key, job, idempotency);
+    const { row, isReplay } = await store.createJob(request.key, job, idempotency,
+      { id: newId("aud"), source: request.ip, requestId: request.id });
     if (isReplay) reply.header("Idempotent-Replayed", "true");
     reply.code(201);
     return jobOf(row);

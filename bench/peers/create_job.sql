@@ -9,7 +9,8 @@ CREATE TYPE asked_job AS (
     slots_reserved BIGINT, escrow_cents BIGINT, completed_ms BIGINT, cancelled_ms BIGINT
 );
 
-CREATE FUNCTION create_job(job asked_job, asker TEXT, transfer TEXT, idempotency_key TEXT, asked BYTEA)
+CREATE FUNCTION create_job(job asked_job, asker TEXT, transfer TEXT, idempotency_key TEXT, asked BYTEA,
+    audit_id TEXT, source TEXT, request_id TEXT)
 RETURNS TEXT LANGUAGE plpgsql AS $$
 DECLARE
     bound   RECORD;
@@ -53,5 +54,7 @@ BEGIN
         UPDATE lots SET remaining_cents = remaining_cents - taken WHERE id = lot.id;
         INSERT INTO job_lots (job_id, lot_id, cents, expires_ms) VALUES (job.id, lot.id, taken, lot.expires_ms);
     END LOOP;
+    INSERT INTO audit_events VALUES (audit_id, job.org_id, job.environment, 'job.created', job.id, asker,
+        source, request_id);
     RETURN job.id;
 END $$;

@@ -13,16 +13,17 @@ const JOB = { name: "job", text: "SELECT * FROM jobs WHERE id = $1 AND org_id = 
 const JOBS = { name: "jobs", text: "SELECT * FROM jobs WHERE org_id = $1 AND environment = $2 AND id < $3 ORDER BY id DESC LIMIT $4" };
 const CREATE = {
   name: "create",
-  text: `SELECT create_job(ROW(${JOB_COLUMNS.map((_, i) => `$${i + 5}`)})::asked_job, $1, $2, $3, $4)`,
+  text: `SELECT create_job(ROW(${JOB_COLUMNS.map((_, i) => `$${i + 8}`)})::asked_job, $1, $2, $3, $4, $5, $6, $7)`,
 };
 
 export async function openStore(directory) {
   const pool = new pg.Pool({ host: directory, user: "bench", database: "bench", max: CONNECTIONS });
   const ask = async (statement, values) => (await pool.query({ ...statement, values })).rows;
 
-  async function createJob(key, job, { key: name, fingerprint }) {
+  async function createJob(key, job, { key: name, fingerprint }, { id, source, requestId }) {
     try {
-      await ask(CREATE, [key.id, newId("crtx"), name, fingerprint, ...JOB_COLUMNS.map((column) => job[column])]);
+      await ask(CREATE, [key.id, newId("crtx"), name, fingerprint, id, source, requestId,
+        ...JOB_COLUMNS.map((column) => job[column])]);
       return { row: job, isReplay: false };
     } catch (error) {
       if (error.code === "FH409") throw new Refusal(409, "conflict", "idempotency_key_reused");

@@ -24,6 +24,8 @@ function prepare(db) {
       + " AND remaining_cents > 0 ORDER BY expires_ms, id LIMIT 1"),
     takeLot: db.prepare("UPDATE lots SET remaining_cents = remaining_cents - ? WHERE id = ?"),
     part: db.prepare("INSERT INTO job_lots (job_id, lot_id, cents, expires_ms) VALUES (?, ?, ?, ?)"),
+    note: db.prepare("INSERT INTO audit_events (id, org_id, environment, action, object_id, actor, source, request_id)"
+      + " VALUES (?, ?, ?, 'job.created', ?, ?, ?, ?)"),
     bind: db.prepare("INSERT INTO idempotency (owner_id, environment, operation, key, fingerprint, asker_id, status,"
       + " resource_id, is_sealed, created_ms) VALUES (@owner, @environment, 'createJob', @key, @fingerprint, @asker, 201,"
       + " @job, 0, @now) ON CONFLICT (owner_id, environment, operation, key) DO UPDATE SET fingerprint ="
@@ -54,7 +56,7 @@ export async function openStore(path) {
     }
   }
 
-  const createJob = db.transaction((key, job, { key: name, fingerprint }) => {
+  const createJob = db.transaction((key, job, { key: name, fingerprint }, origin) => {
     const q = statements();
     const asked = q.asked.get(key.org_id, key.environment, name, job.created_ms - KEPT_MS);
     if (asked) {
@@ -63,6 +65,7 @@ export async function openStore(path) {
     }
     q.addJob.run(job);
     hold(key, job);
+    q.note.run(origin.id, key.org_id, key.environment, job.id, key.id, origin.source, origin.requestId);
     q.bind.run({ owner: key.org_id, environment: key.environment, key: name, fingerprint, asker: key.id, job: job.id, now: job.created_ms });
     return { row: job, isReplay: false };
   });
