@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { REPOSITORY, operations } from "../lib/contract.mjs";
-import { PrismGate } from "../lib/prism.mjs";
+import { PrismGate, isRedirecting } from "../lib/prism.mjs";
 import { BODIES, requestFor } from "../lib/requests.mjs";
 
 const FILE_MS_MAX = 300_000;
@@ -113,7 +113,7 @@ function typesIn(one) {
 
 function isCarried(one) {
   const types = [one.requestBody, ...Object.values(one.responses)].flatMap(typesIn);
-  return one["x-access"] !== "stream" && one.method !== "HEAD" && types.every((type) => type === "application/json");
+  return one["x-access"] !== "stream" && one.method !== "HEAD" && !isRedirecting(one) && types.every((type) => type === "application/json");
 }
 
 /* A server of ours that answers what it is told to. */

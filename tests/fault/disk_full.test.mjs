@@ -201,9 +201,9 @@ test("blobs that cannot be read are nobody's fault: the score waits", { timeout:
     await server.restart({ tasks: "off" });
     patient.connect();
     await patient.put(reservation, newImage());
+    disk.fail({ kinds: ["open"], error: "EIO", pattern: `/blobs/${reservation.submission_id}.1$` });
     await server.restart({ tasks: "on" }); /* it is to be read only now */
     patient.connect();
-    disk.fail({ kinds: ["open"], error: "EIO", pattern: `/blobs/${reservation.submission_id}.1$` });
     await server.advance(1);
     for (let failures = 1; failures <= 7; failures++) {
       const other = await patient.play({ isPut: true }); /* other files pass meanwhile */

@@ -114,12 +114,18 @@ function isSchemeStrange({ authorization = "" }) {
   return /^bearer /i.test(authorization) && !authorization.startsWith("Bearer ");
 }
 
+/* prism asks by itself where a 3xx points, and hands on what it finds there. */
+export function isRedirecting(operation) {
+  return Object.keys(operation.responses).some((status) => status.startsWith("3") && status !== "304");
+}
+
 /* The reasons for which a request goes to the server directly, each with its test. */
 const REASONS = [
   ["prism is told of no certificate", ({ base }) => base.startsWith("https:")],
   ["the document has no such operation", ({ operation }) => !operation],
   ["a body of bytes, either way", ({ operation }) => operation["x-access"] === "stream" || !isJsonOnly(operation)],
   ["prism reads the body that a reply to HEAD has not", ({ method }) => method === "HEAD"],
+  ["prism goes where a redirect points", ({ operation }) => isRedirecting(operation)],
   ["prism refuses a body of GET", ({ method, payload }) => method === "GET" && payload !== undefined],
   ["prism would write the body anew", ({ payload }) => payload !== undefined && payload !== "" && isRewritten(payload)],
   ["prism would write the target anew", ({ target }) => isTargetRewritten(target)],
