@@ -20,12 +20,6 @@ static const char *const scenario_names[] = {
 };
 static_assert(COUNT_OF(scenario_names) == SANDBOX_SCENARIO__COUNT, "every scenario has a name");
 
-const char *sandbox_scenario_name(enum sandbox_scenario scenario)
-{
-    CHECK((unsigned)scenario < SANDBOX_SCENARIO__COUNT);
-    return scenario_names[scenario];
-}
-
 static enum sandbox_scenario scenario_of(struct call *call, const struct job *job)
 {
     struct arena_mark mark = arena_mark(call->arena);

@@ -60,6 +60,4 @@ struct str sandbox_generate(const struct sandbox_batch *batch, struct sandbox_fi
 MUST_USE enum err sandbox_fill(struct call *call, const struct task *task,
                                const struct sandbox_batch *batch);
 
-const char *sandbox_scenario_name(enum sandbox_scenario scenario);
-
 #endif

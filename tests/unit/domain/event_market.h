@@ -40,6 +40,26 @@ static inline struct id event_market_endpoint(struct market *market, int64_t eve
     return id;
 }
 
+/* Something happens, with the data {"a":1}. */
+static inline void event_market_emit(struct market *market, enum event_type type,
+                                     const struct id *subject_id)
+{
+    DONE(market, event_emit(&market->call, &(struct occurrence){
+                                               .org_id = market->org_id,
+                                               .environment = ENVIRONMENT_LIVE,
+                                               .type = type,
+                                               .subject_id = *subject_id,
+                                               .data = STR("{\"a\":1}"),
+                                           }));
+}
+
+/* The balance is low, a second later. */
+static inline void event_market_happen(struct market *market)
+{
+    market->now_ms += 1000;
+    event_market_emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
+}
+
 static inline int64_t event_market_events(struct market *market, const struct id *endpoint_id)
 {
     return market_int_of(

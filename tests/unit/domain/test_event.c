@@ -9,21 +9,10 @@
 
 #include "event_market.h"
 
-static void emit(struct market *market, enum event_type type, const struct id *subject_id)
-{
-    DONE(market, event_emit(&market->call, &(struct occurrence){
-                                               .org_id = market->org_id,
-                                               .environment = ENVIRONMENT_LIVE,
-                                               .type = type,
-                                               .subject_id = *subject_id,
-                                               .data = STR("{\"a\":1}"),
-                                           }));
-}
-
 static void occurrence_is_kept_though_nobody_listens(void **state)
 {
     struct market *market = *state;
-    emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
+    event_market_emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
     assert_int_equal(market_int(market, "SELECT count(*) FROM occurrences WHERE data = '{\"a\":1}'"
                                         " AND type = 'credits.low_balance'"),
                      1);
@@ -36,11 +25,11 @@ static void every_endpoint_that_wants_it_gets_one_event(void **state)
     struct market *market = *state;
     struct id      all = event_market_endpoint(market, EVENTS_ALL);
     struct id      some = event_market_endpoint(market, BIT(EVENT_CREDITS_LOW_BALANCE));
-    emit(market, EVENT_ENDPOINT_DISABLED, &market->org_id);
+    event_market_emit(market, EVENT_ENDPOINT_DISABLED, &market->org_id);
     assert_true(market->call.wakes_tasks);
     assert_int_equal(event_market_events(market, &all), 1);
     assert_int_equal(event_market_events(market, &some), 0);
-    emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
+    event_market_emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
     assert_int_equal(event_market_events(market, &all), 2);
     assert_int_equal(event_market_events(market, &some), 1);
 }
@@ -53,7 +42,7 @@ static void disabled_endpoints_events_are_kept_and_a_deleted_one_gets_none(void 
     event_market_set(market, "UPDATE webhook_endpoints SET status = 'disabled' WHERE id = $1",
                      &disabled);
     event_market_set(market, "UPDATE webhook_endpoints SET deleted_ms = 1 WHERE id = $1", &deleted);
-    emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
+    event_market_emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
     assert_int_equal(event_market_events(market, &disabled), 1);
     assert_int_equal(event_market_events(market, &deleted), 0);
 }
@@ -62,14 +51,14 @@ static void nobody_hears_of_himself_or_of_another_organisation_or_environment(vo
 {
     struct market *market = *state;
     struct id      here = event_market_endpoint(market, EVENTS_ALL);
-    emit(market, EVENT_ENDPOINT_DISABLED, &here);
+    event_market_emit(market, EVENT_ENDPOINT_DISABLED, &here);
     assert_int_equal(event_market_events(market, &here), 0);
     event_market_set(market, "UPDATE webhook_endpoints SET environment = 1 WHERE id = $1", &here);
-    emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
+    event_market_emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
     assert_int_equal(event_market_events(market, &here), 0);
     event_market_set(market, "UPDATE webhook_endpoints SET environment = 0 WHERE id = $1", &here);
     market_start_at(market, 0);
-    emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
+    event_market_emit(market, EVENT_CREDITS_LOW_BALANCE, &market->org_id);
     assert_int_equal(event_market_events(market, &here), 0);
 }
 

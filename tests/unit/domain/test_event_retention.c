@@ -14,18 +14,6 @@ static const int64_t DAY_MS = (int64_t)24 * 3600 * 1000;
 
 enum { PIECE = 3 };
 
-static void emit(struct market *market)
-{
-    market->now_ms += 1000;
-    DONE(market, event_emit(&market->call, &(struct occurrence){
-                                               .org_id = market->org_id,
-                                               .environment = ENVIRONMENT_LIVE,
-                                               .type = EVENT_CREDITS_LOW_BALANCE,
-                                               .subject_id = market->org_id,
-                                               .data = STR("{}"),
-                                           }));
-}
-
 static int swept(struct market *market)
 {
     int done;
@@ -56,7 +44,7 @@ static void everything_goes_when_its_time_is_over(void **state)
 {
     struct market *market = *state;
     struct id      endpoint_id = event_market_endpoint(market, EVENTS_ALL);
-    emit(market);
+    event_market_happen(market);
     event_market_set(market, "UPDATE webhook_events SET status = 'failed' WHERE endpoint_id = $1",
                      &endpoint_id);
     event_market_set(market,
@@ -76,9 +64,9 @@ static void everything_goes_when_its_time_is_over(void **state)
 static void younger_ones_stay(void **state)
 {
     struct market *market = *state;
-    emit(market);
+    event_market_happen(market);
     market->now_ms += 29 * DAY_MS;
-    emit(market);
+    event_market_happen(market);
     market->now_ms += 2 * DAY_MS;
     pass(market);
     assert_int_equal(occurrences(market), 1);
@@ -91,7 +79,7 @@ static void pending_one_stays_until_it_has_ended(void **state)
     struct market *market = *state;
     struct id      held = event_market_endpoint(market, EVENTS_ALL);
     struct id      told = event_market_endpoint(market, EVENTS_ALL);
-    emit(market);
+    event_market_happen(market);
     event_market_set(
         market, "UPDATE webhook_events SET status = 'delivered' WHERE endpoint_id = $1", &told);
     market->now_ms += 100 * DAY_MS;
@@ -109,11 +97,11 @@ static void pass_is_done_in_pieces_and_passes_over_what_stays(void **state)
     struct market *market = *state;
     struct id      endpoint_id = event_market_endpoint(market, EVENTS_ALL);
     for (int i = 0; i < 4; i++)
-        emit(market);
+        event_market_happen(market);
     event_market_set(market, "UPDATE webhook_endpoints SET deleted_ms = 1 WHERE id = $1",
                      &endpoint_id);
     for (int i = 0; i < 4; i++)
-        emit(market);
+        event_market_happen(market);
     market->now_ms += 31 * DAY_MS;
     assert_int_equal(swept(market), PIECE);
     assert_int_equal(occurrences(market), 8); /* the oldest are pending */
@@ -127,7 +115,7 @@ static void pass_begins_an_hour_after_the_last(void **state)
     market->now_ms += 31 * DAY_MS;
     pass(market);
     int64_t ended_ms = market->now_ms;
-    emit(market);
+    event_market_happen(market);
     market->config.event_retention_ms = 1;
     market->now_ms = ended_ms + EVENT_RETENTION_EVERY_MS - 1;
     int64_t changes = market_changes(market);
@@ -143,7 +131,7 @@ static void nothing_goes_when_the_setting_is_0(void **state)
 {
     struct market *market = *state;
     market->config.event_retention_ms = 0;
-    emit(market);
+    event_market_happen(market);
     market->now_ms += 10000 * DAY_MS;
     assert_int_equal(swept(market), 0);
     assert_int_equal(occurrences(market), 1);

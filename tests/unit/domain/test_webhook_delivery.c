@@ -24,18 +24,6 @@ static struct webhook_endpoint endpoint_of(struct market *market)
     return endpoint;
 }
 
-static void emit(struct market *market)
-{
-    market->now_ms += 1000;
-    DONE(market, event_emit(&market->call, &(struct occurrence){
-                                               .org_id = market->org_id,
-                                               .environment = ENVIRONMENT_LIVE,
-                                               .type = EVENT_CREDITS_LOW_BALANCE,
-                                               .subject_id = market->org_id,
-                                               .data = STR("{\"a\":1}"),
-                                           }));
-}
-
 static int endpoints_due(struct market *market, struct webhook_due *rows)
 {
     int count;
@@ -116,11 +104,11 @@ static void endpoints_with_pending_events_are_found_once(void **state)
     assert_false(has_due(market));
     event_market_set(market, "UPDATE webhook_endpoints SET events = 0 WHERE id NOT IN ($1)",
                      &one.id);
-    emit(market);
-    emit(market);
+    event_market_happen(market);
+    event_market_happen(market);
     event_market_set(market, "UPDATE webhook_endpoints SET events = 65535 WHERE id = $1",
                      &other.id);
-    emit(market);
+    event_market_happen(market);
     assert_int_equal(endpoints_due(market, rows), 2);
     assert_true(id_eq(&rows[0].endpoint_id, &one.id) && id_eq(&rows[1].endpoint_id, &other.id));
     assert_int_equal(rows[0].due_ms, market->now_ms - 2000);
@@ -138,7 +126,7 @@ static void pages_of_endpoints_follow_each_other(void **state)
     int                count, pages = 0;
     for (int i = 0; i < 3; i++)
         endpoint_of(market);
-    emit(market);
+    event_market_happen(market);
     for (;; pages++) {
         DONE(market, webhook_due_endpoints(&market->call, &after, 1, &row, &count));
         if (count == 0) break;
@@ -153,7 +141,7 @@ static void disabled_endpoint_is_not_told(void **state)
     struct market          *market = *state;
     struct webhook_due      rows[ROWS_MAX];
     struct webhook_endpoint endpoint = endpoint_of(market);
-    emit(market);
+    event_market_happen(market);
     DONE(market, webhook_endpoint_disable(&market->call, &endpoint, ENDPOINT_DISABLED_BY_REQUEST));
     assert_int_equal(endpoints_due(market, rows), 1);
     assert_false(rows[0].is_open || rows[0].is_deleted);
@@ -165,8 +153,8 @@ static void deleted_endpoints_events_are_ended(void **state)
     struct market          *market = *state;
     struct webhook_due      rows[ROWS_MAX];
     struct webhook_endpoint endpoint = endpoint_of(market);
-    emit(market);
-    emit(market);
+    event_market_happen(market);
+    event_market_happen(market);
     DONE(market, webhook_endpoint_delete(&market->call, &endpoint));
     assert_int_equal(endpoints_due(market, rows), 1);
     assert_true(rows[0].is_deleted && !rows[0].is_open);
@@ -185,8 +173,8 @@ static void events_are_due_in_order_and_at_their_time(void **state)
     struct webhook_due_event rows[ROWS_MAX];
     struct webhook_due       due[ROWS_MAX];
     struct webhook_endpoint  endpoint = endpoint_of(market);
-    emit(market);
-    emit(market);
+    event_market_happen(market);
+    event_market_happen(market);
     assert_int_equal(events_due(market, &endpoint, rows), 2);
     assert_true(rows[0].due_ms < rows[1].due_ms);
     market->now_ms = rows[0].due_ms;
@@ -204,7 +192,7 @@ static void events_that_await_a_delivery_are_not_due(void **state)
     struct webhook_due_event rows[ROWS_MAX];
     struct webhook_due       due[ROWS_MAX];
     struct webhook_endpoint  endpoint = endpoint_of(market);
-    emit(market);
+    event_market_happen(market);
     event_market_set(market,
                      "UPDATE webhook_events SET awaits_job_id = 'job_x' WHERE endpoint_id"
                      " = $1",
@@ -221,7 +209,7 @@ static void delivery_is_the_signed_event(void **state)
 {
     struct market          *market = *state;
     struct webhook_endpoint endpoint = endpoint_of(market);
-    emit(market);
+    event_market_happen(market);
     struct webhook_delivery delivery = prepared(market, &endpoint);
     assert_true(delivery.is_signed);
     assert_int_equal(delivery.attempts_count, 0);
@@ -244,7 +232,7 @@ static void event_of_another_round_is_not_sent(void **state)
     struct webhook_due_event rows[ROWS_MAX];
     struct webhook_event     event;
     struct webhook_endpoint  endpoint = endpoint_of(market);
-    emit(market);
+    event_market_happen(market);
     assert_int_equal(events_due(market, &endpoint, rows), 1);
     market->now_ms += 1000;
     DONE(market, webhook_event_replay(&market->call, id_str(&rows[0].event_id), &event));
@@ -259,7 +247,7 @@ static void secret_that_does_not_open_signs_nothing(void **state)
 {
     struct market          *market = *state;
     struct webhook_endpoint endpoint = endpoint_of(market), broken = endpoint;
-    emit(market);
+    event_market_happen(market);
     broken.sealed_secret = STR("broken");
     struct webhook_delivery delivery = prepared(market, &broken);
     assert_false(delivery.is_signed);
@@ -274,7 +262,7 @@ static void every_2xx_delivers(void **state)
     struct market          *market = *state;
     struct webhook_endpoint endpoint = endpoint_of(market);
     for (size_t i = 0; i < COUNT_OF(statuses); i++) {
-        emit(market);
+        event_market_happen(market);
         struct webhook_result result = attempt(market, &endpoint, statuses[i]);
         struct webhook_event  event;
         DONE(market, webhook_event_get(&market->call, id_str(&result.event_id), &event));
@@ -290,7 +278,7 @@ static void everything_else_is_tried_again_then_failed(void **state)
     struct market          *market = *state;
     struct webhook_endpoint endpoint = endpoint_of(market);
     struct webhook_result   result = { 0 };
-    emit(market);
+    event_market_happen(market);
     for (size_t i = 0; i < COUNT_OF(statuses); i++) {
         result = attempt(market, &endpoint, statuses[i]);
         assert_int_equal(market_int(market, COUNT_EVENTS("status = 'pending'")),
@@ -321,7 +309,7 @@ static void retry_after_counts_when_it_is_later_and_is_cut(void **state)
     struct market *market = *state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct webhook_endpoint endpoint = endpoint_of(market);
-        emit(market);
+        event_market_happen(market);
         struct webhook_delivery delivery = prepared(market, &endpoint);
         struct webhook_result   result = result_of(&delivery, 503);
         result.retry_after_s = cases[i].asked_s;
@@ -335,7 +323,7 @@ static void attempt_that_is_written_down_changes_nothing(void **state)
 {
     struct market          *market = *state;
     struct webhook_endpoint endpoint = endpoint_of(market);
-    emit(market);
+    event_market_happen(market);
     struct webhook_result result = attempt(market, &endpoint, 500);
     int64_t               next_ms = next_ms_of(market, &result.event_id);
     record(market, &result);
@@ -349,7 +337,7 @@ static void replay_meanwhile_is_a_round_of_its_own(void **state)
     struct market          *market = *state;
     struct webhook_event    event;
     struct webhook_endpoint endpoint = endpoint_of(market);
-    emit(market);
+    event_market_happen(market);
     struct webhook_delivery delivery = prepared(market, &endpoint);
     struct webhook_result   result = result_of(&delivery, 200);
     market->now_ms += 1000;
@@ -366,7 +354,7 @@ static void gone_disables_the_endpoint_and_holds_the_event(void **state)
 {
     struct market          *market = *state;
     struct webhook_endpoint endpoint = endpoint_of(market);
-    emit(market);
+    event_market_happen(market);
     attempt(market, &endpoint, 410);
     DONE(market, webhook_endpoint_get_any(&market->call, &endpoint.id, &endpoint));
     assert_int_equal(endpoint.state, ENDPOINT_DISABLED);
@@ -382,7 +370,7 @@ static void failures_are_counted_until_a_success(void **state)
     struct webhook_endpoint endpoint = endpoint_of(market);
     struct webhook_result   results[3];
     for (size_t i = 0; i < COUNT_OF(results); i++)
-        emit(market);
+        event_market_happen(market);
     struct webhook_due_event rows[ROWS_MAX];
     assert_int_equal(events_due(market, &endpoint, rows), COUNT_OF(results));
     for (size_t i = 0; i < COUNT_OF(results); i++) {
@@ -402,7 +390,7 @@ static void reply_is_kept_short_and_harmless(void **state)
 {
     struct market          *market = *state;
     struct webhook_endpoint endpoint = endpoint_of(market);
-    emit(market);
+    event_market_happen(market);
     struct webhook_delivery delivery = prepared(market, &endpoint);
     struct webhook_result   result = result_of(&delivery, 500);
     result.reply = str_format(&market->arena, "\x1b[2J\xff\xc3\xa9%0300d", 7);
