@@ -98,7 +98,6 @@ static void actor_of(const struct api_key *key, struct actor *actor)
         .scopes = key->scopes,
         .key_ends_ms = key_ends_ms(key),
         .rate_limit_per_minute = key->rate_limit_per_minute,
-        .is_key_rotating = key->state == KEY_ROTATING,
         .server_key = key->server_key,
     };
 }
