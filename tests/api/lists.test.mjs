@@ -208,6 +208,7 @@ describe("a filter that keeps little", () => {
       assert.deepEqual([next.data, next.has_more], [[wanted], false]);
     } finally {
       remove();
+      await own.post(`/v1/jobs/${wanted.id}/cancel`); /* out of the workers' feed */
     }
   });
 });
