@@ -2,7 +2,6 @@
 
 #include "api/request_header.h"
 #include "domain/api_key.h"
-#include "domain/sign_up.h"
 #include "domain/worker.h"
 
 static struct str header_of(const void *context, const char *name)
@@ -14,14 +13,13 @@ struct str admission_client_address(const struct exchange *exchange)
 {
     struct str peer = exchange->http->peer, proxy = exchange->api->config->trusted_proxy;
     if (proxy.len == 0 || !str_eq(peer, proxy)) return peer;
-    struct str hops = http_header(exchange->http, "X-Forwarded-For"), hop, last = peer;
+    struct str hops = http_header_list(exchange->http, "X-Forwarded-For"), hop, last = peer;
     while (str_cut(&hops, ',', &hop))
         if (str_trim(hop).len) last = str_trim(hop);
     return last;
 }
 
-/* Take one from what the address may do of something in a minute; false when it has had it all. */
-static bool take_of_address(struct exchange *exchange, const char *what, int64_t per_minute)
+bool exchange_take_of_address(struct exchange *exchange, const char *what, int64_t per_minute)
 {
     struct meter_reading reading;
     struct str           name = str_format(exchange->http->arena, "%s:%.*s", what,
@@ -33,7 +31,8 @@ static bool take_of_address(struct exchange *exchange, const char *what, int64_t
 
 enum err exchange_count_failure(struct exchange *exchange)
 {
-    if (take_of_address(exchange, "failures", exchange->api->config->auth_failures_per_minute))
+    int64_t per_minute = exchange->api->config->auth_failures_per_minute;
+    if (exchange_take_of_address(exchange, "failures", per_minute))
         return exchange->call.error.code;
     return FAIL(&exchange->call.error, ERR_LIMITED, "too_many_failures",
                 "too many failed authentications from this address");
@@ -76,23 +75,6 @@ static enum err take_rate(struct exchange *exchange)
                 "more than %lld requests a minute", (long long)limit);
 }
 
-static bool is_sign_up(const struct exchange *exchange)
-{
-    return str_eq(exchange->request.operation->operation_id, STR("signUp"));
-}
-
-/* Nobody signs up with credentials, so that only the address tells who asks too often. */
-static enum err check_sign_up(struct exchange *exchange)
-{
-    if (!is_sign_up(exchange)) return ERR_OK;
-    enum err e = sign_up_check_open(&exchange->call);
-    if (e) return e;
-    if (take_of_address(exchange, "signups", exchange->api->config->signups_per_minute))
-        return ERR_OK;
-    return FAIL(&exchange->call.error, ERR_LIMITED, "too_many_signups",
-                "too many attempts to sign up from this address");
-}
-
 static enum err check_scope(struct exchange *exchange)
 {
     struct str name = exchange->request.operation->scope;
@@ -110,15 +92,14 @@ enum err admission_admit(struct exchange *exchange)
     if (e) return e;
     e = take_rate(exchange);
     if (e) return e;
-    e = check_sign_up(exchange);
-    if (e) return e;
-    return check_scope(exchange);
+    e = check_scope(exchange);
+    if (e || exchange->binding->admit == NULL) return e;
+    return exchange->binding->admit(exchange);
 }
 
-/* Of a sign-up the key is all that its reply, with two API keys, is given again for. */
-static enum err check_key_form(struct exchange *exchange, struct str key, bool is_secret)
+static enum err check_key_form(struct exchange *exchange, struct str key, bool is_credential)
 {
-    int bytes_min = is_secret ? IDEMPOTENCY_SECRET_KEY_BYTES_MIN : 1;
+    int bytes_min = is_credential ? IDEMPOTENCY_SECRET_KEY_BYTES_MIN : 1;
     if (idempotency_key_is_valid(key) && key.len >= (size_t)bytes_min) return ERR_OK;
     error_add_fault(&exchange->call.error, exchange->http->arena, STR("Idempotency-Key"), "pattern",
                     "must have %d to %d visible characters", bytes_min, IDEMPOTENCY_KEY_BYTES_MAX);
@@ -129,8 +110,8 @@ static enum err check_idempotency_key(struct exchange *exchange)
 {
     struct str key = http_header(exchange->http, "Idempotency-Key");
     if (!exchange->request.operation->is_idempotent || key.data == NULL) return ERR_OK;
-    bool     is_secret = is_sign_up(exchange);
-    enum err e = check_key_form(exchange, key, is_secret);
+    bool     is_credential = exchange->binding->key_is_credential;
+    enum err e = check_key_form(exchange, key, is_credential);
     if (e) return e;
     exchange->has_idempotency_key = true;
     exchange->idempotency.operation = exchange->request.operation->operation_id;
@@ -140,7 +121,7 @@ static enum err check_idempotency_key(struct exchange *exchange)
     idempotency_set_owner(&exchange->idempotency, &exchange->actor);
     idempotency_fingerprint(exchange->http->method, exchange->http->path, exchange->http->query,
                             exchange->http->body, exchange->idempotency.fingerprint);
-    if (!is_secret) return ERR_OK;
+    if (!is_credential) return ERR_OK;
     idempotency_set_server_owner(&exchange->idempotency);
     idempotency_hide_key(&exchange->call, &exchange->idempotency);
     return ERR_OK;

@@ -8,7 +8,8 @@
 /* 413 and 415: before anything is known of who asks. */
 MUST_USE enum err admission_check_envelope(struct exchange *exchange);
 
-/* 401, 429, 403: who asks and whether he may. Needs a read transaction; sets exchange->actor. */
+/* 401, 429, 403: who asks and whether he may, and what the operation's binding asks besides. Needs
+ * a read transaction; sets exchange->actor. */
 MUST_USE enum err admission_admit(struct exchange *exchange);
 
 /* 400: headers and query, the Idempotency-Key included. */

@@ -69,7 +69,7 @@ struct reply {
     struct json_out out;
     struct str      content_type;   /* begins as JSON's */
     bool            carries_secret; /* a stored copy is sealed and replays to the same key only */
-    struct str      resource_id; /* set: a replay rebuilds the reply from it (binding->rebuild) */
+    struct str      resource_id;    /* of what was made; a 201 to an API key always has it */
     int             headers_count;
     struct reply_header headers[REPLY_HEADERS_MAX];
     int                 file_fd; /* -1 = none; the reply's once set */
@@ -131,8 +131,14 @@ struct binding {
     handler_fn              *handle;
     external_fn             *external;
     const struct stream_ops *stream;
-    /* Write the first reply again, from the resource_id it had; NULL = it never has one. */
+    /* Write the first reply again, from its resource_id; NULL = a replay is the stored body. */
     enum err (*rebuild)(struct call *call, struct str resource_id, struct reply *reply);
+    /* What it asks of whoever comes, after credential, rate and scope, before anything that was
+     * sent is looked at: in a read transaction; NULL = nothing. */
+    enum err (*admit)(struct exchange *exchange);
+    /* Nothing but its Idempotency-Key says who may have its reply again: one that is hard to guess
+     * and hidden in the store. */
+    bool key_is_credential;
 };
 
 /* The tables of the handler files, each ended by an empty row. */
@@ -176,6 +182,10 @@ MUST_USE enum err exchange_answer(struct exchange *exchange, answer_fn *answer, 
  * *ret_is_there. For what costs too much to do only to be refused. ERR_CONFLICT
  * "idempotency_key_reused". */
 MUST_USE enum err exchange_find_reply(struct exchange *exchange, bool *ret_is_there);
+
+/* Take one from what the client's address may do of something in a minute; false when it has had
+ * it all: call.error then has the seconds to wait. */
+bool exchange_take_of_address(struct exchange *exchange, const char *what, int64_t per_minute);
 
 /* A refused credential counts against its address: yields the error that is there, or, when the
  * address has had too many, ERR_LIMITED "too_many_failures" in its place. */

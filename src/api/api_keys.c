@@ -40,6 +40,7 @@ static enum err create_key(struct call *call, const struct request *request, str
     e = api_key_create(call, &call->actor.org_id, &asked, &key);
     if (e) return e;
     reply->status = 201;
+    reply->resource_id = str_copy(call->arena, id_str(&key.id));
     reply->carries_secret = true;
     render_new_key(&reply->out, NULL, &key);
     return ERR_OK;

@@ -13,6 +13,18 @@ enum err account_body_fault(struct call *call, enum err e)
     return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "the body is not acceptable");
 }
 
+/* Nobody signs up with credentials, so that only the address tells who asks too often. */
+static enum err admit_sign_up(struct exchange *exchange)
+{
+    struct call *call = &exchange->call;
+    enum err     e = sign_up_check_open(call);
+    if (e) return e;
+    if (exchange_take_of_address(exchange, "signups", call->config->signups_per_minute))
+        return ERR_OK;
+    return FAIL(&call->error, ERR_LIMITED, "too_many_signups",
+                "too many attempts to sign up from this address");
+}
+
 static enum err sign_up_organisation(struct call *call, const struct request *request,
                                      struct reply *reply)
 {
@@ -29,6 +41,9 @@ static enum err sign_up_organisation(struct call *call, const struct request *re
 }
 
 const struct binding sign_up_bindings[] = {
-    { .operation_id = "signUp", .handle = sign_up_organisation },
+    { .operation_id = "signUp",
+      .handle = sign_up_organisation,
+      .admit = admit_sign_up,
+      .key_is_credential = true },
     { 0 },
 };

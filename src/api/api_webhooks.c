@@ -36,6 +36,7 @@ static enum err create_endpoint(struct call *call, const struct request *request
     e = webhook_endpoint_create(call, &endpoint, &endpoint);
     if (e) return e;
     reply->status = 201;
+    reply->resource_id = str_copy(call->arena, id_str(&endpoint.id));
     reply->carries_secret = true;
     render_new_webhook_endpoint(&reply->out, NULL, &endpoint);
     return ERR_OK;

@@ -40,10 +40,11 @@ static enum err replay(struct exchange *exchange, const struct stored_reply *sto
 static enum err remember(struct exchange *exchange)
 {
     const struct reply *reply = &exchange->reply;
+    bool                is_rebuilt = exchange->binding->rebuild != NULL;
     struct stored_reply stored = {
         .status = reply->status,
-        .resource_id = reply->resource_id,
-        .body = reply->resource_id.data ? STR_NONE : buf_str(&reply->body),
+        .resource_id = is_rebuilt ? reply->resource_id : STR_NONE,
+        .body = is_rebuilt ? STR_NONE : buf_str(&reply->body),
     };
     return idempotency_store(&exchange->call, &exchange->idempotency, &stored,
                              reply->carries_secret);
@@ -62,12 +63,8 @@ enum err exchange_find_reply(struct exchange *exchange, bool *ret_is_there)
 /* What it was done to: what was made, what the path names, or else the organisation. */
 static struct str object_of(const struct exchange *exchange)
 {
-    struct str body = buf_str(&exchange->reply.body), start = STR("{\"id\":\""), id;
     if (exchange->reply.resource_id.data) return exchange->reply.resource_id;
-    if (exchange->reply.status == 201 && str_starts_with(body, start)) {
-        body = str_skip(body, start.len);
-        if (str_cut(&body, '"', &id)) return id;
-    }
+    CHECK(exchange->reply.status != 201);
     if (exchange->request.match.path_values_count > 0)
         return exchange->request.match.path_values[0];
     return id_str(&exchange->actor.org_id);

@@ -38,6 +38,7 @@ struct route {
     int                              segments_count;
     struct segment                   segments[SEGMENTS_MAX];
     struct str                       allow; /* the value of the Allow header */
+    int                              operations_count;
     const struct contract_operation *operations[CONTRACT_METHOD__COUNT];
 };
 
@@ -67,6 +68,7 @@ struct contract_response {
 struct compiler {
     struct arena          *arena;
     struct error          *error;
+    const char *const     *settings_on;
     struct contract       *contract;
     json_t                *components; /* NULL = the document has none */
     bool                   has_security;

@@ -101,6 +101,7 @@ static enum err read_extensions(struct compiler *compiler, const struct trail *t
     operation->audit_action = compile_text(value, "x-audit");
     if (operation->audit_action.data && operation->audit_action.len == 0)
         return compile_refuse(compiler, &audit_trail, "must not be empty");
+    operation->setting = compile_text(value, "x-setting");
     return ERR_OK;
 }
 
@@ -189,14 +190,23 @@ enum err compile_operation(struct compiler *compiler, const struct trail *trail,
                            const struct contract_operation **ret_operation)
 {
     static const struct compile_key keys[] = {
-        { "operationId", JSON_STRING, true },    { "responses", JSON_OBJECT, true },
-        { "summary", JSON_STRING, false },       { "description", JSON_STRING, false },
-        { "tags", JSON_ARRAY, false },           { "deprecated", JSON_TRUE, false },
-        { "parameters", JSON_ARRAY, false },     { "requestBody", JSON_OBJECT, false },
-        { "security", JSON_ARRAY, false },       { "externalDocs", JSON_OBJECT, false },
-        { "x-scope", JSON_STRING, false },       { "x-access", JSON_STRING, false },
-        { "x-body-limit", JSON_INTEGER, false }, { "x-idempotent", JSON_TRUE, false },
-        { "x-audit", JSON_STRING, false },       { NULL, JSON_NULL, false },
+        { "operationId", JSON_STRING, true },
+        { "responses", JSON_OBJECT, true },
+        { "summary", JSON_STRING, false },
+        { "description", JSON_STRING, false },
+        { "tags", JSON_ARRAY, false },
+        { "deprecated", JSON_TRUE, false },
+        { "parameters", JSON_ARRAY, false },
+        { "requestBody", JSON_OBJECT, false },
+        { "security", JSON_ARRAY, false },
+        { "externalDocs", JSON_OBJECT, false },
+        { "x-scope", JSON_STRING, false },
+        { "x-access", JSON_STRING, false },
+        { "x-body-limit", JSON_INTEGER, false },
+        { "x-idempotent", JSON_TRUE, false },
+        { "x-audit", JSON_STRING, false },
+        { "x-setting", JSON_STRING, false },
+        { NULL, JSON_NULL, false },
     };
     enum err e = compile_keys(compiler, trail, value, keys);
     if (e) return e;

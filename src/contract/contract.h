@@ -12,7 +12,7 @@
  *              path parameter nothing beyond "string"), description, deprecated, example, examples
  *   operation  operationId, summary, description, tags, deprecated, externalDocs, parameters,
  *              requestBody, responses, security, x-scope, x-access, x-body-limit, x-idempotent,
- *              x-audit
+ *              x-audit, x-setting
  *   path       the methods, parameters shared by them, summary, description
  *   body       content, required, description; of a media type schema, example, examples
  *   response   description, content, headers, links
@@ -78,6 +78,7 @@ struct contract_operation {
     int64_t                body_bytes_max; /* x-body-limit; default CONTRACT_BODY_BYTES_DEFAULT */
     bool                   is_idempotent;  /* x-idempotent */
     struct str             audit_action;   /* x-audit; absent = nothing is noted */
+    struct str             setting;        /* x-setting: it answers only where that is on */
     bool                   has_body;
     bool                   is_body_required;
     bool                   has_json_body; /* application/json is among the body's media types */
@@ -92,9 +93,11 @@ struct contract_operation {
 static const int64_t CONTRACT_BODY_BYTES_DEFAULT = 1 << 20;
 
 /* Compile. Everything is owned by the arena, the parsed document included; document itself is the
- * caller's and not needed any more.
+ * caller's and not needed any more. settings_on: the names of those that are, up to a NULL. An
+ * operation whose x-setting is not among them is compiled, and no request matches it.
  * ERR_INVALID "contract_invalid" with the JSON pointer and the reason in the detail. */
-MUST_USE enum err contract_compile(struct arena *arena, struct str document, struct error *error,
+MUST_USE enum err contract_compile(struct arena *arena, struct str document,
+                                   const char *const *settings_on, struct error *error,
                                    const struct contract **ret_contract);
 
 int                              contract_operations_count(const struct contract *contract);

@@ -2,6 +2,14 @@
 
 #include "base/json_in.h"
 
+static bool is_on(const struct compiler *compiler, struct str setting)
+{
+    if (setting.data == NULL) return true;
+    for (const char *const *name = compiler->settings_on; *name; name++)
+        if (str_eq(setting, str_of(*name))) return true;
+    return false;
+}
+
 /* Operations keep the document's order, so the members are walked and not the methods. */
 static enum err compile_methods(struct compiler *compiler, const struct trail *trail, json_t *value,
                                 struct route *route)
@@ -17,10 +25,13 @@ static enum err compile_methods(struct compiler *compiler, const struct trail *t
             const char *known = contract_method_name((enum contract_method)method);
             /* The path's keys were checked: a method stands here in lower case only. */
             if (!str_eq_ignoring_case(here.name, str_of(known))) continue;
-            enum err e =
-                compile_operation(compiler, &here, operation, path_parameters, route,
-                                  (enum contract_method)method, &route->operations[method]);
+            const struct contract_operation *compiled;
+            enum err e = compile_operation(compiler, &here, operation, path_parameters, route,
+                                           (enum contract_method)method, &compiled);
             if (e) return e;
+            if (!is_on(compiler, compiled->setting)) continue;
+            route->operations[method] = compiled;
+            route->operations_count++;
         }
     }
     return ERR_OK;
@@ -62,10 +73,11 @@ static enum err compile_paths(struct compiler *compiler, json_t *paths)
     json_t     *path;
     json_object_keylen_foreach(paths, name, name_len, path)
     {
-        struct trail here = trail_member(&trail, (struct str){ name, name_len });
-        enum err e = compile_path(compiler, &here, path, &contract->routes[contract->routes_count]);
+        struct trail  here = trail_member(&trail, (struct str){ name, name_len });
+        struct route *route = &contract->routes[contract->routes_count];
+        enum err      e = compile_path(compiler, &here, path, route);
         if (e) return e;
-        contract->routes_count++;
+        if (route->operations_count > 0) contract->routes_count++;
     }
     return route_arrange(compiler);
 }
@@ -115,8 +127,8 @@ static enum err compile_root(struct compiler *compiler, json_t *root)
     return compile_paths(compiler, json_object_get(root, "paths"));
 }
 
-enum err contract_compile(struct arena *arena, struct str document, struct error *error,
-                          const struct contract **ret_contract)
+enum err contract_compile(struct arena *arena, struct str document, const char *const *settings_on,
+                          struct error *error, const struct contract **ret_contract)
 {
     if (document.len > DOCUMENT_BYTES_MAX)
         return FAIL(error, ERR_INVALID, "contract_invalid", "/: more than %d bytes",
@@ -125,7 +137,7 @@ enum err contract_compile(struct arena *arena, struct str document, struct error
     enum err e = json_parse(arena, document, error, &root);
     if (e) return FAIL(error, ERR_INVALID, "contract_invalid", "/: not JSON (%s)", error->slug);
 
-    struct compiler compiler = { .arena = arena, .error = error };
+    struct compiler compiler = { .arena = arena, .error = error, .settings_on = settings_on };
     compiler.contract = NEW(arena, struct contract, 1);
     e = compile_root(&compiler, root);
     if (e) return e;

@@ -98,7 +98,6 @@ static void actor_of(const struct api_key *key, struct actor *actor)
         .scopes = key->scopes,
         .key_ends_ms = key_ends_ms(key),
         .rate_limit_per_minute = key->rate_limit_per_minute,
-        .is_key_rotating = key->state == KEY_ROTATING,
         .server_key = key->server_key,
     };
 }
@@ -196,9 +195,9 @@ static enum err key_insert(struct call *call, const struct api_key *key)
     return stmt_run(q, &call->error, NULL);
 }
 
-static enum err key_make(struct call *call, const struct id *org_id,
-                         const struct key_request *request, int64_t rate_limit_per_minute,
-                         struct api_key *ret_key)
+static enum err key_insert_new(struct call *call, const struct id *org_id,
+                               const struct key_request *request, int64_t rate_limit_per_minute,
+                               struct api_key *ret_key)
 {
     struct str     secret = secret_new(secret_prefixes[request->environment], call->arena);
     struct api_key key = {
@@ -227,6 +226,13 @@ static enum err note_made(struct call *call, const struct api_key *key)
                       id_str(&key->id));
 }
 
+enum err api_key_make(struct call *call, const struct id *org_id, const struct key_request *request,
+                      struct api_key *ret_key)
+{
+    enum err e = key_insert_new(call, org_id, request, 0, ret_key);
+    return e ? e : note_made(call, ret_key);
+}
+
 enum err api_key_create(struct call *call, const struct id *org_id,
                         const struct key_request *request, struct api_key *ret_key)
 {
@@ -237,9 +243,8 @@ enum err api_key_create(struct call *call, const struct id *org_id,
     }
     enum err e = check_may_make(call, request);
     if (e) return e;
-    e = key_make(call, org_id, request, 0, ret_key);
-    if (e || call->actor.kind == ACTOR_API_KEY) return e; /* whose requests are noted as such */
-    return note_made(call, ret_key);
+    if (call->actor.kind != ACTOR_API_KEY) return api_key_make(call, org_id, request, ret_key);
+    return key_insert_new(call, org_id, request, 0, ret_key); /* its request is noted as such */
 }
 
 enum err api_key_list(struct call *call, const struct id *before, int count,
@@ -295,7 +300,7 @@ enum err api_key_rotate(struct call *call, struct str id_text, struct api_key *r
     e = key_set_state(call, &old, KEY_ROTATING, ends_ms);
     if (e) return e;
     *ret_old_ends_ms = ends_ms;
-    e = key_make(call, &old.org_id, &same, old.rate_limit_per_minute, ret_key);
+    e = key_insert_new(call, &old.org_id, &same, old.rate_limit_per_minute, ret_key);
     if (e) return e;
     return note_made(call, ret_key);
 }

@@ -42,6 +42,10 @@ struct key_request {
 MUST_USE enum err api_key_create(struct call *call, const struct id *org_id,
                                  const struct key_request *request, struct api_key *ret_key);
 
+/* The same whoever acts, for what has decided that already: nothing of the request is looked at. */
+MUST_USE enum err api_key_make(struct call *call, const struct id *org_id,
+                               const struct key_request *request, struct api_key *ret_key);
+
 /* Newest first, older than before, up to count: a live key sees both environments, a test key its
  * own. */
 MUST_USE enum err api_key_list(struct call *call, const struct id *before, int count,

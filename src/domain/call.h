@@ -43,7 +43,6 @@ struct actor {
     unsigned         scopes;
     int64_t          key_ends_ms;           /* when the key stops working; 0 = never */
     int64_t          rate_limit_per_minute; /* 0 = the setting's */
-    bool             is_key_rotating;
     struct id        worker_id;
     struct id        session_id;
     int              server_key; /* the number of that under which the credential's hash was found;

@@ -148,9 +148,10 @@ static enum err open_guard(struct app *app, struct error *error)
 
 static enum err start_api(struct app *app, struct error *error)
 {
-    struct store *store = &app->store;
-    struct str    text = embedded_contract();
-    enum err      e = contract_compile(&store->arena, text, error, &app->contract);
+    struct store     *store = &app->store;
+    struct str        text = embedded_contract();
+    const char *const settings_on[] = { store->config.test_clock ? "test-clock" : NULL, NULL };
+    enum err          e = contract_compile(&store->arena, text, settings_on, error, &app->contract);
     if (e) return e;
     app->io_pool = io_pool_start(IO_THREADS);
     app->meter = meter_start();

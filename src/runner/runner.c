@@ -313,6 +313,7 @@ void runners_stop(struct runners *runners)
         pthread_join(runners->threads[i].thread, NULL);
     pthread_join(runners->sweeper, NULL);
     webhook_runner_stop(runners->webhooks);
+    sweep_uses(&runners->services);
     sweep_seal(&runners->services); /* nobody writes any more */
     pthread_cond_destroy(&runners->woken);
     pthread_cond_destroy(&runners->advanced);

@@ -36,6 +36,9 @@ void sweep_run(const struct runner_services *services);
  * under its newest key; part of sweep_run. */
 void sweep_server_key(const struct runner_services *services);
 
+/* Store when keys and sessions were last used; part of sweep_run. */
+void sweep_uses(const struct runner_services *services);
+
 /* Seal what the audit has noted since; part of sweep_run. */
 void sweep_seal(const struct runner_services *services);
 

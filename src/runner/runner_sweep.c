@@ -112,7 +112,7 @@ static enum err store_uses(struct call *call, void *argument)
     return ERR_OK;
 }
 
-static void sweep_uses(const struct runner_services *services)
+void sweep_uses(const struct runner_services *services)
 {
     struct arena arena;
     struct call  call;

@@ -12,7 +12,7 @@ const SCHEMA_KEYWORDS = new Set([
 ]);
 const OPERATION_KEYWORDS = new Set([
   "operationId", "summary", "description", "tags", "parameters", "requestBody", "responses", "security",
-  "x-scope", "x-access", "x-body-limit", "x-idempotent", "x-audit",
+  "x-scope", "x-access", "x-body-limit", "x-idempotent", "x-audit", "x-setting",
 ]);
 const SCOPES = resolve({ $ref: "#/components/schemas/ApiScope" }).anyOf.map((one) => one.const);
 

@@ -192,6 +192,14 @@ describe("the listing of keys", () => {
     assert.ok(Date.parse(last_used_at) >= startMs - 1000, last_used_at);
   });
 
+  it("keeps a use that the server's end follows at once", async () => {
+    const key = await live.createKey();
+    assert.equal((await server.client(key.secret).get("/v1/jobs")).status, 200);
+    await server.restart();
+    live = server.client(org.live_key);
+    assert.notEqual((await listed(live, key.id)).last_used_at, null);
+  });
+
   it("is not written to for each request", async () => {
     const own = await start({ tasks: "off", "rate-limit-per-minute": 0 }); /* nobody writes but requests */
     try {

@@ -1,5 +1,7 @@
 /* Listings: order, pages, cursors, filters. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { pathParameters, resolve } from "../lib/contract.mjs";
 import { NOBODY, listings, requestFor } from "../lib/requests.mjs";
@@ -176,6 +178,38 @@ describe("filters of jobs", () => {
     const reply = await buyer.get("/v1/jobs?limit=0&created_after=x&created_before=y");
     assert.equal(reply.status, 400);
     assert.deepEqual(reply.json.error.details.map(({ field }) => field).sort(), ["created_after", "created_before", "limit"]);
+  });
+});
+
+describe("a filter that keeps little", () => {
+  const SCAN = 10_000;
+  const sql = (text) => execFileSync("sqlite3", ["-cmd", ".timeout 5000", join(server.dataDir, "store.db"), text], { encoding: "utf8" }).trim();
+
+  /* Copies of a job that rise from it; whose books are nobody's, so that they go before the audit. */
+  function copy(job, count) {
+    const columns = sql("SELECT group_concat(name) FROM pragma_table_info('jobs') WHERE name <> 'id'");
+    const numbers = `WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ${count})`;
+    const prefix = job.id.slice(0, 15);
+    sql(`${numbers} INSERT INTO jobs (id, ${columns}) SELECT '${prefix}' || printf('%015d', i), ${columns} FROM jobs, n WHERE id = '${job.id}'`);
+    return () => sql(`DELETE FROM jobs WHERE id GLOB '${prefix}*' AND id <> '${job.id}'`);
+  }
+
+  it("looks at 10,000 rows, then tells what it found and that there may be more", async () => {
+    const own = server.client((await server.createOrg({ credits: 1000 })).live_key);
+    const wanted = await own.createJob({ files_needed: 1, type: "feedback" });
+    await server.advance(1);
+    const other = await own.createJob({ files_needed: 1 });
+    assert.equal((await own.post(`/v1/jobs/${other.id}/cancel`)).status, 200);
+    const remove = copy(other, SCAN - 1);
+    try {
+      const first = await page("type=feedback&limit=5", own);
+      assert.deepEqual([first.data, first.has_more], [[], true]);
+      const next = await page(`type=feedback&limit=5&cursor=${encodeURIComponent(first.next_cursor)}`, own);
+      assert.deepEqual([next.data, next.has_more], [[wanted], false]);
+    } finally {
+      remove();
+      await own.post(`/v1/jobs/${wanted.id}/cancel`); /* out of the workers' feed */
+    }
   });
 });
 

@@ -149,6 +149,20 @@ describe("failed authentications", () => {
   });
 });
 
+describe("behind a trusted proxy", () => {
+  it("the last hop counts, also where the proxy adds a line of its own to a forged one", async () => {
+    const server = await start({ "auth-failures-per-minute": 2, "trusted-proxy": "127.0.0.1" });
+    try {
+      const from = (forged, hop) => server.client("nonsense").get("/v1/jobs", { headers: { "x-forwarded-for": [forged, hop] } });
+      const replies = await times(3, (i) => from(`198.51.100.${i}`, "203.0.113.7"));
+      assert.deepEqual(replies.map(({ status }) => status), [401, 401, 429]);
+      assert.equal((await from("203.0.113.7", "203.0.113.8")).status, 401);
+    } finally {
+      await server.stop();
+    }
+  });
+});
+
 describe("with both limits off", () => {
   it("nobody is limited, and no reply speaks of it", async () => {
     const server = await start({ "rate-limit-per-minute": 0, "auth-failures-per-minute": 0 });

@@ -63,6 +63,7 @@ describe("what is noted", () => {
       createJob: ["/v1/jobs", undefined],
       cancelJob: [`/v1/jobs/${job.id}/cancel`, job.id],
       createApiKey: ["/v1/api_keys", undefined],
+      createWebhookEndpoint: ["/v1/webhook_endpoints", undefined],
       rotateApiKey: [`/v1/api_keys/${key.id}/rotate`, key.id],
       revokeApiKey: [`/v1/api_keys/${other.id}/revoke`, other.id],
       updateOrganizationSettings: ["/v1/organization/settings", org.organization_id],

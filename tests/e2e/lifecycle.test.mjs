@@ -370,8 +370,11 @@ describe("what a server says of itself", () => {
   it("the test clock is not there when it is off", async () => {
     const server = await start({ "test-clock": "off" });
     try {
-      const reply = await server.client().post("/test/clock/advance", { seconds: 1 });
-      assertRefused(reply, 404);
+      assertRefused(await server.client().post("/test/clock/advance", { seconds: 1 }), 404, "route_not_found");
+      for (const method of ["GET", "DELETE"]) {
+        const { status, text } = await server.client().request(method, "/test/clock/advance", { isChecked: false });
+        assert.deepEqual([status, JSON.parse(text).error.details[0].code], [404, "route_not_found"], method);
+      }
       for (const path of ["/healthz", "/readyz"]) {
         const { status, json } = await server.client().get(path);
         assert.deepEqual([status, json], [200, { status: "ok" }]);

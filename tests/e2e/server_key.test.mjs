@@ -31,7 +31,16 @@ async function admin(name, ...more) {
   server.secrets.addServerKey(server.dataDir);
   return made;
 }
-const rotate = () => admin("rotate-server-key");
+/* A server that runs looks at its keys whenever it sweeps, which it does when the clock is moved:
+ * nobody waits for it to look by itself. */
+async function whileSweeping(command) {
+  let isOver = false;
+  const done = command.finally(() => (isOver = true));
+  done.catch(() => {}); /* told below */
+  while (!isOver && server.child) await server.advance(1);
+  return done;
+}
+const rotate = () => whileSweeping(admin("rotate-server-key"));
 const drop = (...more) => admin("drop-server-keys", ...more);
 
 /* A good key that is tried, each of the kinds that a server key signs, hashes or seals. */
@@ -212,7 +221,7 @@ describe("a rotation that is cut off", () => {
   });
 
   it("is not begun by two commands at once", async () => {
-    const results = await Promise.all([command("rotate-server-key"), command("rotate-server-key")]);
+    const results = await whileSweeping(Promise.all([command("rotate-server-key"), command("rotate-server-key")]));
     server.secrets.addServerKey(server.dataDir);
     const codes = results.map(({ code }) => code).sort();
     assert.ok(codes.join() === "0,1" || codes.join() === "0,0", JSON.stringify(results));

@@ -45,6 +45,15 @@ describe("where sign-up is open", () => {
     assert.equal(job.organization_id, json.organization_id);
   });
 
+  it("is noted as a visitor's doing, not the operator's", async () => {
+    const { json } = await signUp(server, buyer("noted"));
+    for (const key of [json.api_key, json.test_api_key]) {
+      const events = await server.client(key).all("/v1/audit_events");
+      assert.ok(events.some(({ action }) => action === "api_key.created"));
+      assert.deepEqual([...new Set(events.map(({ actor_type, source }) => `${actor_type} ${source}`))], ["visitor 127.0.0.1"]);
+    }
+  });
+
   it("an address opens one organisation, however it is written and whoever asks", async () => {
     assert.equal((await signUp(server, { name: "A", email: "twice@example.org" })).status, 201);
     assertRefused(await signUp(server, { name: "B", email: "Twice@Example.ORG" }), 409, "email_taken");

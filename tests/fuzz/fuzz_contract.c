@@ -50,6 +50,8 @@ static const char rich_document[] =
     "\"lat\":{\"type\":\"number\",\"minimum\":-90,\"maximum\":90},\"lng\":{\"type\":\"number\"}}}"
     "}}}";
 
+static const char *const settings_off[] = { NULL };
+
 /* Compiled once; lives as long as the process. */
 static const struct contract *rich(void)
 {
@@ -58,7 +60,7 @@ static const struct contract *rich(void)
     struct error                  error = { 0 };
     if (contract != NULL) return contract;
     arena_init(&arena, SIZE_MAX);
-    enum err e = contract_compile(&arena, str_of(rich_document), &error, &contract);
+    enum err e = contract_compile(&arena, str_of(rich_document), settings_off, &error, &contract);
     CHECK(e == ERR_OK);
     return contract;
 }
@@ -178,7 +180,7 @@ static void try_document(struct arena *arena, struct str text)
 {
     struct error           error = { 0 };
     const struct contract *contract = NULL;
-    enum err               e = contract_compile(arena, text, &error, &contract);
+    enum err               e = contract_compile(arena, text, settings_off, &error, &contract);
     CHECK((e == ERR_OK) == (contract != NULL));
     CHECK(str_is_utf8(str_of(error.detail)));
     if (contract) use_contract(contract, arena);

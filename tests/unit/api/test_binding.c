@@ -31,7 +31,9 @@ static int teardown(void **state)
 
 static void compile(struct str document)
 {
-    if (contract_compile(&arena, document, &error, &api.contract)) fail_msg("%s", error.detail);
+    static const char *const settings_off[] = { NULL };
+    if (contract_compile(&arena, document, settings_off, &error, &api.contract))
+        fail_msg("%s", error.detail);
 }
 
 static struct str shipped(void)

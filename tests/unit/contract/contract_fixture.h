@@ -57,11 +57,14 @@ static inline struct str document_of(struct arena *arena, const char *paths, con
     return quoted(arena, text.data);
 }
 
+/* What contract_compile takes for settings when none is on. */
+static const char *const settings_off[] = { NULL };
+
 static inline const struct contract *compile_text_of(struct arena *arena, struct str document)
 {
     struct error           error = { 0 };
     const struct contract *contract = NULL;
-    if (contract_compile(arena, document, &error, &contract) != ERR_OK)
+    if (contract_compile(arena, document, settings_off, &error, &contract) != ERR_OK)
         fail_msg("refused: %s", error.detail);
     return contract;
 }
@@ -77,7 +80,7 @@ static inline const char *refusal_of(struct arena *arena, struct str document)
 {
     struct error           error = { 0 };
     const struct contract *contract = NULL;
-    enum err               e = contract_compile(arena, document, &error, &contract);
+    enum err               e = contract_compile(arena, document, settings_off, &error, &contract);
     if (e == ERR_OK) fail_msg("compiled, but should not: %.*s", STR_ARG(document));
     assert_int_equal(e, ERR_INVALID);
     assert_string_equal(error.slug, "contract_invalid");

@@ -145,6 +145,7 @@ static void malformed_operations_are_refused(void **state)
         "'x-scope':''",
         "'x-audit':''",
         "'x-audit':3",
+        "'x-setting':3",
         "'x-scope':3",
         "'x-idempotent':'yes'",
         "'tags':'a'",

@@ -17,12 +17,12 @@ static const char routes[] =
     "},'head':{'operationId':'fileHead'," OK_RESPONSES "}}";
 
 /* "operationId name=value …", "404" or "405 Allow". */
-static const char *answer(struct arena *arena, const char *method, struct str path)
+static const char *answer_of(const struct contract *contract, struct arena *arena,
+                             const char *method, struct str path)
 {
-    const struct contract *contract = compile_of(arena, routes, "");
-    struct error           error = { 0 };
-    struct contract_match  match = { 0 };
-    struct str             allow = STR_NONE;
+    struct error          error = { 0 };
+    struct contract_match match = { 0 };
+    struct str            allow = STR_NONE;
     enum err e = contract_match(contract, arena, str_of(method), path, &error, &match, &allow);
     if (e == ERR_NOT_FOUND) {
         assert_string_equal(error.slug, "route_not_found");
@@ -40,6 +40,11 @@ static const char *answer(struct arena *arena, const char *method, struct str pa
     return text.data;
 }
 
+static const char *answer(struct arena *arena, const char *method, struct str path)
+{
+    return answer_of(compile_of(arena, routes, ""), arena, method, path);
+}
+
 #define ANSWERS(method, path, expected)                                                            \
     assert_string_equal(answer(*state, method, STR(path)), expected)
 
@@ -49,6 +54,27 @@ static void a_path_and_method_find_their_operation(void **state)
     ANSWERS("POST", "/v1/jobs", "create");
     ANSWERS("GET", "/v1/jobs/job_1", "get id=job_1");
     ANSWERS("DELETE", "/v1/jobs/job_1/files/f%202", "drop id=job_1 b=f 2");
+}
+
+static void what_a_setting_opens_is_not_there_without_it(void **state)
+{
+    static const char *const on[] = { "other", "clock", NULL };
+    static const char        paths[] =
+        "'/clock':{'post':{'operationId':'move','x-setting':'clock'," OK_RESPONSES "}},"
+        "'/time':{'get':{'operationId':'read'," OK_RESPONSES "},"
+        "'put':{'operationId':'set','x-setting':'clock'," OK_RESPONSES "}}";
+    struct arena          *arena = *state;
+    struct error           error = { 0 };
+    const struct contract *with, *without = compile_of(arena, paths, "");
+    assert_int_equal(contract_compile(arena, document_of(arena, paths, ""), on, &error, &with),
+                     ERR_OK);
+    assert_string_equal(answer_of(with, arena, "POST", STR("/clock")), "move");
+    assert_string_equal(answer_of(with, arena, "GET", STR("/clock")), "405 POST");
+    assert_string_equal(answer_of(with, arena, "PUT", STR("/time")), "set");
+    assert_string_equal(answer_of(without, arena, "POST", STR("/clock")), "404");
+    assert_string_equal(answer_of(without, arena, "GET", STR("/clock")), "404");
+    assert_string_equal(answer_of(without, arena, "PUT", STR("/time")), "405 GET, HEAD");
+    assert_non_null(contract_find(without, STR("move")));
 }
 
 static void a_literal_wins_over_a_parameter(void **state)
@@ -178,6 +204,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE(a_path_and_method_find_their_operation),
+        RULE(what_a_setting_opens_is_not_there_without_it),
         RULE(a_literal_wins_over_a_parameter),
         RULE(head_is_answered_by_get),
         RULE(another_method_is_told_what_is_allowed),
