@@ -108,7 +108,7 @@ static enum err payment_failed(struct call *call, const struct stripe_event *eve
     *ret_outcome = PAYMENT_ENDED;
     enum err e = top_up_declined(call, purchase, &is_over, &retry_ms);
     if (e || is_over) return e;
-    return task_add(call, TASK_TOP_UP, &purchase->id);
+    return task_add_at(call, TASK_TOP_UP, &purchase->id, retry_ms);
 }
 
 static bool is_taken_back(const struct stripe_event *event)

@@ -145,7 +145,9 @@ describe("auto top-up", () => {
     const payment = stripe.payments.at(-1);
     await shop.tell("payment_intent.payment_failed", { ...payment, status: "requires_payment_method" });
     await shop.tell("payment_intent.payment_failed", { ...payment, status: "requires_payment_method" });
-    await shop.advance(HOUR_S);
+    await shop.advance(HOUR_S - 120);
+    assert.equal(stripe.asked.at(-1).key.at(-1), "1", "not before the hour is over");
+    await shop.advance(180);
     assert.equal(stripe.asked.at(-1).key.at(-1), "2");
     assert.equal((await own.balance()).balance, 800 + 2625);
   });
