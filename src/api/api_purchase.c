@@ -50,7 +50,9 @@ static enum err ask_provider(struct buying *buying)
 {
     struct call           *call = &buying->exchange->call;
     const struct purchase *purchase = &buying->purchase;
-    struct stripe_account  account = { call->config->stripe_api_url, call->config->stripe_key };
+    const struct config   *config = call->config;
+    struct stripe_account  account = { config->stripe_api_url, config->stripe_key,
+                                       config->stripe_ca };
     struct stripe_checkout checkout = {
         .purchase_id = id_str(&purchase->id),
         .amount_cents = purchase->amount_cents,

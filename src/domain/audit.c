@@ -259,10 +259,14 @@ static struct stmt *purchases_are_credited_once(struct db *db)
 /* 7: and nothing counts as bought without one. */
 static struct stmt *bought_credit_has_its_purchase(struct db *db)
 {
-    return db_query(
-        db, "SELECT t.id, 'no paid purchase ' || coalesce(t.once, '') FROM transfers t"
-            " LEFT JOIN purchases p ON 'purchase:' || p.id = t.once AND p.state = 'paid'"
-            " AND p.amount_cents = t.amount_cents WHERE t.kind = 'purchase' AND p.id IS NULL");
+    return db_query(db, "SELECT t.id, 'no paid purchase ' || coalesce(t.once, '') FROM transfers t"
+                        " LEFT JOIN purchases p ON p.id = substr(t.once, length('purchase:') + 1)"
+                        " AND p.state = 'paid' AND p.amount_cents = t.amount_cents"
+                        " WHERE t.kind = 'purchase' AND p.id IS NULL UNION ALL"
+                        " SELECT t.id, 'no paid purchase ' || t.once FROM transfers t"
+                        " LEFT JOIN purchases p ON p.id = substr(t.once, length('bonus:') + 1)"
+                        " AND p.state = 'paid' AND p.bonus_cents = t.amount_cents"
+                        " WHERE t.kind = 'bonus' AND t.once LIKE 'bonus:%' AND p.id IS NULL");
 }
 
 /* 8: the lots hold what the balance says. */

@@ -83,15 +83,16 @@ static enum err payment_done(struct call *call, const struct stripe_event *event
         event->is_paid && event->payment_id.data &&
         payment_agrees(call, purchase, event->amount_cents, event->currency, event->is_live);
     if (!agrees) return ERR_OK;
-    if (purchase->kind == PURCHASE_TOP_UP) {
-        purchase->payment_id = event->payment_id; /* of whichever try */
-        return pay(call, purchase, ret_outcome);
-    }
+    bool is_top_up = purchase->kind == PURCHASE_TOP_UP;
+    /* Whichever try of a top-up succeeds pays it; what pays it once more is nobody's. */
+    if (is_top_up && purchase->state != PURCHASE_PAID) purchase->payment_id = event->payment_id;
     if (!take_name(&purchase->payment_id, event->payment_id)) return ERR_OK;
+    if (is_top_up) return pay(call, purchase, ret_outcome);
     *ret_outcome = PAYMENT_NOTHING;
     enum err e = purchase_set_state(call, purchase, purchase->state);
     if (e || event->customer.data == NULL || event->payment_method.data == NULL) return e;
-    return saved_card_put(call, &purchase->org_id, event->customer, event->payment_method);
+    return saved_card_put(call, &purchase->org_id, event->customer, event->payment_method,
+                          event->created_ms);
 }
 
 /* Only of a top-up that was left processing: a declined one was answered at once. */
@@ -107,16 +108,24 @@ static enum err payment_failed(struct call *call, const struct stripe_event *eve
     *ret_outcome = PAYMENT_ENDED;
     enum err e = top_up_declined(call, purchase, &is_over, &retry_ms);
     if (e || is_over) return e;
-    return task_add(call, TASK_TOP_UP, &purchase->id);
+    return task_add_at(call, TASK_TOP_UP, &purchase->id, retry_ms);
+}
+
+static bool is_taken_back(const struct stripe_event *event)
+{
+    return event->type == STRIPE_CHARGE_REFUNDED || event->type == STRIPE_CHARGE_DISPUTED;
+}
+
+static struct str freeze_reason(const struct stripe_event *event)
+{
+    return event->type == STRIPE_CHARGE_REFUNDED ? STR("refunded") : STR("disputed");
 }
 
 static enum err taken_back(struct call *call, const struct stripe_event *event,
                            const struct purchase *purchase, enum payment_outcome *ret_outcome)
 {
-    bool     is_refund = event->type == STRIPE_CHARGE_REFUNDED;
     bool     is_new;
-    enum err e =
-        freeze_add(call, event->id, purchase, is_refund ? "refunded" : "disputed", &is_new);
+    enum err e = freeze_add(call, event->id, purchase, freeze_reason(event), &is_new);
     if (e) return e;
     *ret_outcome = is_new ? PAYMENT_FROZEN : PAYMENT_NOTHING;
     return ERR_OK;
@@ -125,20 +134,38 @@ static enum err taken_back(struct call *call, const struct stripe_event *event,
 typedef enum err take_fn(struct call *call, const struct stripe_event *event,
                          struct purchase *purchase, enum payment_outcome *ret_outcome);
 
+/* Money that arrived may have been taken back already: events come in any order. */
+static enum err arrived(struct call *call, const struct stripe_event *event,
+                        struct purchase *purchase, take_fn *take_arrival,
+                        enum payment_outcome *ret_outcome)
+{
+    enum err e = take_arrival(call, event, purchase, ret_outcome);
+    if (e || *ret_outcome == PAYMENT_DISAGREES) return e;
+    bool is_frozen;
+    e = freeze_awaited(call, purchase, &is_frozen);
+    if (e == ERR_OK && is_frozen) *ret_outcome = PAYMENT_FROZEN;
+    return e;
+}
+
 static enum err take(struct call *call, const struct stripe_event *event, struct purchase *purchase,
                      enum payment_outcome *ret_outcome)
 {
     switch (event->type) {
-    case STRIPE_CHECKOUT_PAID: return session_paid(call, event, purchase, ret_outcome);
+    case STRIPE_CHECKOUT_PAID: return arrived(call, event, purchase, session_paid, ret_outcome);
     case STRIPE_CHECKOUT_EXPIRED:
     case STRIPE_CHECKOUT_FAILED: return session_ended(call, event, purchase, ret_outcome);
-    case STRIPE_PAYMENT_DONE: return payment_done(call, event, purchase, ret_outcome);
+    case STRIPE_PAYMENT_DONE: return arrived(call, event, purchase, payment_done, ret_outcome);
     case STRIPE_PAYMENT_FAILED: return payment_failed(call, event, purchase, ret_outcome);
     case STRIPE_CHARGE_REFUNDED:
     case STRIPE_CHARGE_DISPUTED: return taken_back(call, event, purchase, ret_outcome);
     case STRIPE_EVENT_OTHER: break;
     }
     return ERR_OK;
+}
+
+static enum err await_payment(struct call *call, const struct stripe_event *event)
+{
+    return freeze_await(call, event->id, event->payment_id, freeze_reason(event));
 }
 
 /* By our own id where the event has it, else by the payment. */
@@ -162,7 +189,7 @@ enum err payment_event_take(struct call *call, const struct stripe_event *event,
         if (e == ERR_NOT_FOUND) {
             error_clear(&call->error);
             *ret_report = (struct payment_report){ .outcome = PAYMENT_UNKNOWN };
-            return ERR_OK;
+            return is_taken_back(event) ? await_payment(call, event) : ERR_OK;
         }
         if (e == ERR_OK) e = take(call, event, &purchase, &report.outcome);
         report.purchase_id = purchase.id;

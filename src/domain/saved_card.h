@@ -9,8 +9,8 @@
 MUST_USE enum err saved_card_of(struct call *call, const struct id *org_id,
                                 struct str *ret_customer, struct str *ret_payment_method);
 
-/* In place of the one before. */
+/* Paid with at paid_ms: in place of one that was paid with before. */
 MUST_USE enum err saved_card_put(struct call *call, const struct id *org_id, struct str customer,
-                                 struct str payment_method);
+                                 struct str payment_method, int64_t paid_ms);
 
 #endif

@@ -2,8 +2,18 @@
 
 #include "domain/audit_event.h"
 #include "domain/credit_event.h"
+#include "domain/freeze.h"
 #include "domain/organisation.h"
 #include "domain/saved_card.h"
+
+static enum err is_frozen(struct call *call, const struct purchase *purchase, bool *ret_is_frozen)
+{
+    enum err e = freeze_check(call, &purchase->org_id, purchase->environment);
+    *ret_is_frozen = e == ERR_FORBIDDEN;
+    if (!*ret_is_frozen) return e;
+    error_clear(&call->error);
+    return ERR_OK;
+}
 
 static enum err find_card(struct call *call, struct purchase *purchase, bool *ret_can_charge)
 {
@@ -11,8 +21,29 @@ static enum err find_card(struct call *call, struct purchase *purchase, bool *re
     if (*ret_can_charge || call->config->stripe_key.len == 0) return ERR_OK;
     enum err e =
         saved_card_of(call, &purchase->org_id, &purchase->customer, &purchase->payment_method);
-    *ret_can_charge = purchase->customer.data != NULL;
+    if (e) return e;
+    bool is_refused;
+    e = is_frozen(call, purchase, &is_refused);
+    *ret_can_charge = purchase->customer.data != NULL && !is_refused;
     return e;
+}
+
+/* One that is under way counts as room: nothing is begun beside it. */
+static enum err has_room_today(struct call *call, const struct purchase *purchase,
+                               bool *ret_has_room)
+{
+    *ret_has_room = true;
+    if (call->config->top_up_daily_max == 0) return ERR_OK;
+    struct stmt *q = db_query(call->db, "SELECT count(*), coalesce(max(CASE WHEN state IN"
+                                        " ('asking', 'open') THEN 1 ELSE 0 END), 0) FROM purchases"
+                                        " WHERE org_id = $1 AND environment = $2"
+                                        " AND kind = 'top_up' AND created_ms > $3");
+    bind_id(q, 1, &purchase->org_id);
+    bind_int(q, 2, purchase->environment);
+    bind_int(q, 3, call->now_ms - TOP_UP_DAY_MS);
+    CHECK(stmt_step(q));
+    *ret_has_room = column_int(q, 0) < call->config->top_up_daily_max || column_int(q, 1) > 0;
+    return stmt_end(q, &call->error);
 }
 
 enum err top_up_begin(struct call *call, const struct id *org_id, enum environment environment,
@@ -27,6 +58,7 @@ enum err top_up_begin(struct call *call, const struct id *org_id, enum environme
         .amount_cents = amount_cents,
     };
     enum err e = find_card(call, &purchase, ret_can_charge);
+    if (e == ERR_OK && *ret_can_charge) e = has_room_today(call, &purchase, ret_can_charge);
     if (e || !*ret_can_charge) return e;
     e = purchase_insert(call, &purchase);
     if (e == ERR_CONFLICT) {
@@ -35,6 +67,20 @@ enum err top_up_begin(struct call *call, const struct id *org_id, enum environme
     }
     if (e) return e;
     return task_add(call, TASK_TOP_UP, &purchase.id);
+}
+
+enum err top_up_is_wanted(struct call *call, const struct purchase *purchase, bool *ret_is_wanted)
+{
+    struct settings settings;
+    struct balance  balance;
+    bool            is_refused;
+    enum err        e = settings_get_of(call, &purchase->org_id, purchase->environment, &settings);
+    if (e == ERR_OK) e = ledger_balance(call, &purchase->org_id, purchase->environment, &balance);
+    if (e == ERR_OK) e = is_frozen(call, purchase, &is_refused);
+    if (e) return e;
+    *ret_is_wanted = settings.is_top_up_enabled && !is_refused &&
+                     balance.balance_cents < settings.top_up_threshold_cents;
+    return ERR_OK;
 }
 
 static enum err give_up(struct call *call, struct purchase *purchase)

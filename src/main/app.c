@@ -136,12 +136,24 @@ static const char *webhook_ca_path(struct app *app)
     return path.len ? str_c(&app->store.arena, path) : NULL;
 }
 
+/* Authorities that cannot be read would be found out one payment, or one event, at a time. */
+static enum err check_authorities(struct app *app, struct error *error)
+{
+    const struct config *config = &app->store.config;
+    struct str           paths[] = { config->webhook_ca, config->stripe_ca };
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        const char *path = str_c(&app->store.arena, paths[i]);
+        if (paths[i].len && access(path, R_OK) != 0) return disk_fail(error, "read", path);
+    }
+    return ERR_OK;
+}
+
 /* Webhooks go everywhere but to this server itself and what is private. */
 static enum err open_guard(struct app *app, struct error *error)
 {
     const struct config *config = &app->store.config;
-    const char          *ca_path = webhook_ca_path(app);
-    if (ca_path && access(ca_path, R_OK) != 0) return disk_fail(error, "read", ca_path);
+    enum err             e = check_authorities(app, error);
+    if (e) return e;
     return http_guard_open(config->webhook_allow, config->listen_address,
                            http_listen_port(app->listen_fd), &app->store.arena, error, &app->guard);
 }

@@ -26,6 +26,8 @@ struct config {
     struct str            stripe_key; /* empty: purchases go through this server's own page */
     struct str            stripe_webhook_secret;
     struct str            stripe_api_url; /* without a trailing slash */
+    struct str            stripe_ca;      /* empty: the system's authorities */
+    int64_t               top_up_daily_max;
     bool                  checkout_credits_live;
     int64_t               rate_limit_per_minute;
     int64_t               auth_failures_per_minute;

@@ -92,6 +92,10 @@ static void set_options(CURL *curl, const struct http_client_request *request, s
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_reply);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, problem);
+    if (request->ca_path) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, request->ca_path);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+    }
     if (request->is_cancelled) {
         curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
         curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);

@@ -17,6 +17,7 @@ struct http_client_request {
     int         headers_count;
     const char *headers[HTTP_CLIENT_HEADERS_MAX]; /* "Name: value" */
     int64_t     timeout_ms;
+    const char *ca_path;         /* PEM authorities; NULL = the system's */
     int64_t     reply_bytes_max; /* 0 = HTTP_CLIENT_REPLY_BYTES_MAX */
     /* Asked about once a second while it lasts: give up now? NULL = never. */
     bool (*is_cancelled)(void *context);

@@ -69,6 +69,7 @@ static enum err send(const struct stripe_account *account, const char *path, str
             str_format(arena, "Idempotency-Key: %.*s", STR_ARG(key)).data,
         },
                        .timeout_ms = STRIPE_ASK_MS_MAX,
+                       .ca_path = account->ca.len ? str_c(arena, account->ca) : NULL,
     };
     return http_client_send(client, &request, arena, error, ret_reply);
 }

@@ -17,6 +17,7 @@ static const int64_t STRIPE_TOLERANCE_MS = 5 * 60 * 1000;
 struct stripe_account {
     struct str api_url;
     struct str key;
+    struct str ca; /* path of PEM authorities; empty = the system's */
 };
 
 /* Is it a key of Stripe's live mode? What it makes, and what is told of that, is live too. */
@@ -90,6 +91,7 @@ struct stripe_event {
     enum stripe_event_type type;
     struct str             type_name;
     bool                   is_live;
+    int64_t                created_ms; /* when it happened, to the second */
     struct str             session_id;
     struct str             payment_id;
     struct str             purchase_id; /* ours, if it knows one */

@@ -130,6 +130,7 @@ enum err stripe_event_parse(struct str body, struct arena *arena, struct error *
         .type_name = in_text(root, "type", arena),
         .is_live = in_bool(root, "livemode", false),
     };
+    if (!num_mul(in_int(root, "created", 0), 1000, &event.created_ms)) event.created_ms = 0;
     if (!json_is_object(object) || event.id.len == 0 || event.type_name.len == 0)
         return FAIL(error, ERR_INVALID, "not_an_event", "an event has id, type and data.object");
     event.type = event_type(event.type_name);

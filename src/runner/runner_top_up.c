@@ -8,6 +8,7 @@ struct topping_up {
     const struct task    *task;
     struct purchase       purchase;
     struct stripe_payment payment;
+    bool                  is_wanted;
     bool                  is_over;
 };
 
@@ -15,6 +16,13 @@ static enum err load(struct call *call, void *argument)
 {
     struct topping_up *top_up = argument;
     return purchase_get_any(call, id_str(&top_up->task->subject_id), &top_up->purchase);
+}
+
+static enum err look(struct call *call, void *argument)
+{
+    struct topping_up *top_up = argument;
+    enum err           e = load(call, top_up);
+    return e ? e : top_up_is_wanted(call, &top_up->purchase, &top_up->is_wanted);
 }
 
 static enum err finish(struct call *call, void *argument)
@@ -61,8 +69,8 @@ static enum err decline(struct call *call, void *argument)
     return task_postpone(call, top_up->task, "top_up_declined", retry_ms);
 }
 
-/* Whether the money was taken is not known, and asking again could take it twice. Should it have
- * been, an event says so. */
+/* Nobody asks for it any more: it is not wanted, or asking again could take the money twice. Should
+ * it have been taken, an event says so. */
 static enum err abandon(struct call *call, void *argument)
 {
     struct topping_up *top_up = argument;
@@ -88,8 +96,9 @@ static enum err ask(const struct runner_services *services, struct topping_up *t
                     struct call *call)
 {
     const struct purchase *purchase = &top_up->purchase;
-    struct stripe_account  account = { services->config->stripe_api_url,
-                                       services->config->stripe_key };
+    const struct config   *config = services->config;
+    struct stripe_account  account = { config->stripe_api_url, config->stripe_key,
+                                       config->stripe_ca };
     struct stripe_charge   charge = {
           .purchase_id = id_str(&purchase->id),
           .try_number = purchase->tries_count + 1,
@@ -104,8 +113,9 @@ static enum err charge(const struct runner_services *services, struct topping_up
                        struct call *call)
 {
     bool is_late = world_now_ms(services->world) >= top_up->purchase.tried_ms + TOP_UP_ASK_MS_MAX;
-    if (is_late || services->config->stripe_key.len == 0) {
-        log_end_of_try(top_up, "top_up_abandoned");
+    bool may_ask = !is_late && services->config->stripe_key.len > 0;
+    if (!may_ask || !top_up->is_wanted) {
+        log_end_of_try(top_up, may_ask ? "top_up_unwanted" : "top_up_abandoned");
         return runner_commit(services, call, abandon, top_up);
     }
     enum err e = ask(services, top_up, call);
@@ -130,7 +140,7 @@ enum err top_up_task(const struct runner_services *services, const struct task *
                      struct call *call)
 {
     struct topping_up top_up = { .task = task };
-    enum err          e = runner_read(services, call, load, &top_up);
+    enum err          e = runner_read(services, call, look, &top_up);
     if (e) return e;
     if (top_up.purchase.state != PURCHASE_ASKING)
         return runner_commit(services, call, finish, &top_up);

@@ -131,46 +131,70 @@ static void guard(struct reply *reply)
     reply_header(reply, "Referrer-Policy", STR("no-referrer"));
 }
 
+/* Does a person's browser ask? Programs are told of refusals in JSON. */
+static bool is_person(const struct request *request)
+{
+    struct str accepted = http_header(request->http, "Accept"), kind = STR("text/html");
+    return accepted.data && memmem(accepted.data, accepted.len, kind.data, kind.len);
+}
+
+static void show(struct reply *reply, struct str page)
+{
+    reply->content_type = STR("text/html; charset=utf-8");
+    buf_add(&reply->body, page);
+    guard(reply);
+}
+
+static enum err show_nothing_there(struct call *call, struct reply *reply)
+{
+    error_clear(&call->error);
+    reply->status = 404;
+    show(reply, page_text("no-checkout.html"));
+    return ERR_OK;
+}
+
 enum err get_checkout_page(struct call *call, const struct request *request, struct reply *reply)
 {
     struct purchase purchase;
     struct str      token = request_path(request, "checkout_token"), organisation;
     enum err        e = purchase_of_link(call, token, &purchase);
+    if (e == ERR_NOT_FOUND && is_person(request)) return show_nothing_there(call, reply);
     if (e == ERR_OK) e = organisation_name(call, &purchase.org_id, &organisation);
     if (e) return e;
-    reply->content_type = STR("text/html; charset=utf-8");
-    buf_add(&reply->body, render(call, &purchase, token, organisation));
-    guard(reply);
+    show(reply, render(call, &purchase, token, organisation));
     return ERR_OK;
 }
 
 /* Back to the page, by a path relative to …/{token}/pay: the server may stand below another path.
+ * It says to a person why a button did nothing: paid, cancelled or expired meanwhile, or not here.
  */
-static void see_page(struct reply *reply, struct arena *arena, struct str token)
+static enum err see_page(struct call *call, const struct request *request, enum err e,
+                         struct reply *reply)
 {
+    bool is_refused = e == ERR_CONFLICT || e == ERR_FORBIDDEN;
+    if (e && !(is_refused && is_person(request))) return e;
+    error_clear(&call->error);
+    struct str token = request_path(request, "checkout_token");
     reply->status = 303;
-    reply_header(reply, "Location", str_format(arena, "../%.*s", STR_ARG(token)));
+    reply_header(reply, "Location", str_format(call->arena, "../%.*s", STR_ARG(token)));
     guard(reply);
+    return ERR_OK;
 }
 
 enum err pay_checkout(struct call *call, const struct request *request, struct reply *reply)
 {
     struct purchase purchase;
-    struct str      token = request_path(request, "checkout_token");
-    enum err        e = purchase_of_link(call, token, &purchase);
+    enum err        e = purchase_of_link(call, request_path(request, "checkout_token"), &purchase);
+    if (e == ERR_NOT_FOUND && is_person(request)) return show_nothing_there(call, reply);
     if (e == ERR_OK) e = purchase_pay_here(call, &purchase);
-    if (e) return e;
-    see_page(reply, call->arena, token);
-    return ERR_OK;
+    return see_page(call, request, e, reply);
 }
 
 enum err cancel_checkout(struct call *call, const struct request *request, struct reply *reply)
 {
     struct purchase purchase;
-    struct str      token = request_path(request, "checkout_token");
-    enum err        e = purchase_of_link(call, token, &purchase);
+    enum err        e = purchase_of_link(call, request_path(request, "checkout_token"), &purchase);
+    if (e == ERR_NOT_FOUND && is_person(request)) return show_nothing_there(call, reply);
     if (e == ERR_OK) e = purchase_cancel_here(call, &purchase);
-    if (e) return e;
-    see_page(reply, call->arena, token);
-    return ERR_OK;
+    return see_page(call, request, e, reply);
 }

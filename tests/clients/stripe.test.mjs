@@ -3,75 +3,26 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import { FakeStripe } from "../lib/fake-stripe.mjs";
 import { assertRefused, Market, openMarket, until } from "../lib/market.mjs";
+import { PURCHASE, statement, StripeMarket } from "../lib/stripe-market.mjs";
 
-const PURCHASE = "/v1/billing/credits/purchase";
-const HOUR_S = 3600;
 
-let stripe, market, server, outside;
-let nowMs = Date.now();
+let shop, stripe, market, server;
 
-async function open() {
-  stripe = await FakeStripe.open();
-  market = await openMarket(stripe.settings, { credits: 0 });
-  server = market.server;
-  server.secrets.addProvider("the Stripe key", stripe.key);
-  server.secrets.addProvider("the Stripe webhook secret", stripe.webhookSecret);
-  outside = server.client();
-}
-before(open);
-after(async () => {
-  await market?.stop();
-  await stripe?.close();
+before(async () => {
+  shop = await StripeMarket.open();
+  ({ stripe, market, server } = shop);
 });
+after(() => shop?.close());
 
 const withKey = (idempotencyKey) => ({ headers: { "idempotency-key": idempotencyKey } });
 const isReplay = (reply) => reply.headers["idempotent-replayed"] === "true";
-
-async function advance(seconds) {
-  nowMs = await server.advance(seconds);
-}
-
-async function purchase(client, amount = 1000, options) {
-  const reply = await client.post(PURCHASE, { amount_cents: amount }, options);
-  assert.equal(reply.status, 200, reply.text);
-  return reply.json;
-}
-
-/* The server's clock runs with the machine's, ahead by what it was advanced. */
-async function send(payload, options) {
-  nowMs = await server.advance(1);
-  return stripe.send(outside, payload, { nowMs, ...options });
-}
-
-async function tell(type, object, changes) {
-  const reply = await send(stripe.event(type, object, changes));
-  assert.equal(reply.status, 200, reply.text);
-  assert.deepEqual(reply.json, { received: true });
-}
-
-/* The line in which the server says what it made of an event. */
-function logged(payload) {
-  const { id } = JSON.parse(payload);
-  return until(`${id} is in the log`, () => {
-    const line = server.logLines.findLast((one) => one.includes(`"${id}"`));
-    return line && JSON.parse(line);
-  });
-}
-
-/* An organization with a paid checkout and its card saved. */
-async function withCard({ amount = 1000 } = {}) {
-  const own = await Market.open(server, { credits: 0 });
-  const { session_id } = await purchase(own.buyer, amount);
-  const paid = stripe.pay(session_id);
-  await tell("checkout.session.completed", paid.session);
-  await tell("payment_intent.succeeded", paid.payment);
-  return { own, paid };
-}
-
-const statement = async (own) => (await own.statement()).map(([type, cents]) => [type, cents]);
-const chargesOf = (own, from) => stripe.asked.slice(from).filter(({ path, form }) => path === "/v1/payment_intents" && form.customer === own.customer);
+const advance = (seconds) => shop.advance(seconds);
+const purchase = (...args) => shop.purchase(...args);
+const send = (...args) => shop.send(...args);
+const tell = (...args) => shop.tell(...args);
+const logged = (payload) => shop.logged(payload);
+const withCard = (options) => shop.withCard(options);
 
 describe("a purchase", () => {
   it("asks Stripe for a session of that amount, and hands on where to pay", async () => {
@@ -83,12 +34,12 @@ describe("a purchase", () => {
     const { key, form } = stripe.asked.at(-1);
     assert.equal(key, form.client_reference_id, "the intent's id is the idempotency key");
     assert.deepEqual(await own.statement(), [], "nothing is credited before it is paid");
-    const page = await outside.get(new URL(form.success_url).pathname);
+    const page = await shop.outside.get(new URL(form.success_url).pathname);
     assert.equal(page.status, 200);
     assert.match(page.text, /Not confirmed by the payment provider yet/);
     assert.ok(!/<form|local test checkout/.test(page.text), "nothing to press on our page");
-    assertRefused(await outside.request("POST", `${new URL(form.success_url).pathname}/pay`), 409, "checkout_elsewhere");
-    assertRefused(await outside.request("POST", `${new URL(form.success_url).pathname}/cancel`), 409, "checkout_elsewhere");
+    assertRefused(await shop.outside.request("POST", `${new URL(form.success_url).pathname}/pay`), 409, "checkout_elsewhere");
+    assertRefused(await shop.outside.request("POST", `${new URL(form.success_url).pathname}/cancel`), 409, "checkout_elsewhere");
   });
 
   it("is the same for the same Idempotency-Key, and asks Stripe no more", async () => {
@@ -153,8 +104,7 @@ describe("while Stripe does not answer", () => {
     stripe.outage = null;
     stripe.release();
     await server.launch();
-    market.reconnect();
-    outside = server.client();
+    shop.reconnect();
     const before = stripe.sessions.length;
     const reply = await market.buyer.post(PURCHASE, { amount_cents: 5000 }, other);
     assert.equal(reply.status, 200, reply.text);
@@ -184,7 +134,7 @@ describe("an event", () => {
     "with an empty header": (payload) => [payload, ""],
     "with white space added": (payload) => [`${payload} `, stripe.sign(payload, at(0))],
   };
-  const at = (seconds) => ({ timestamp: Math.floor(nowMs / 1000) + seconds });
+  const at = (seconds) => ({ timestamp: Math.floor(shop.nowMs / 1000) + seconds });
   for (const [what, disguise] of Object.entries(disguises))
     it(`is refused ${what}`, async () => {
       const own = await Market.open(server, { credits: 0 });
@@ -192,14 +142,14 @@ describe("an event", () => {
       const genuine = stripe.event("checkout.session.completed", session);
       await advance(1);
       const [payload, header] = disguise(genuine);
-      assertRefused(await stripe.send(outside, payload, { header }), 400);
+      assertRefused(await stripe.send(shop.outside, payload, { header }), 400);
       assert.deepEqual(await own.statement(), []);
       assert.equal((await send(genuine)).status, 200, "as it was it is taken");
       assert.deepEqual(await statement(own), [["purchase", 1000]]);
     });
 
   it("is refused without a signature", async () => {
-    const reply = await outside.request("POST", "/v1/stripe/webhook", { raw: stripe.event("customer.created", {}) });
+    const reply = await shop.outside.request("POST", "/v1/stripe/webhook", { raw: stripe.event("customer.created", {}) });
     assertRefused(reply, 400, "required");
   });
 
@@ -209,7 +159,7 @@ describe("an event", () => {
     const good = stripe.sign(payload, at(-295)), [time, v1] = good.split(",");
     const bad = `v1=${"0".repeat(64)}`;
     for (const header of [good, `${time},${bad},${v1}`, `${time},${v1},${bad}`, `${time},v0=00,${v1}`, `${time}, ${v1}`])
-      assert.equal((await stripe.send(outside, payload, { header })).status, 200, header);
+      assert.equal((await stripe.send(shop.outside, payload, { header })).status, 200, header);
   });
 
   it("that is signed but is none is refused", async () => {
@@ -256,7 +206,7 @@ describe("money", () => {
     const { session } = stripe.pay((await purchase(own.buyer)).session_id);
     const payload = stripe.event("checkout.session.completed", session);
     await advance(1);
-    const replies = await Promise.all(Array.from({ length: 32 }, () => stripe.send(server.client(), payload, { nowMs })));
+    const replies = await Promise.all(Array.from({ length: 32 }, () => stripe.send(server.client(), payload, { nowMs: shop.nowMs })));
     assert.deepEqual([...new Set(replies.map(({ status }) => status))], [200]);
     assert.deepEqual(await statement(own), [["purchase", 1000]]);
   });
@@ -302,12 +252,12 @@ describe("money", () => {
       const { session_id } = await purchase(own.buyer);
       const link = new URL(stripe.asked.at(-1).form.success_url).pathname;
       await tell(type, stripe.session(session_id));
-      assert.match((await outside.get(link)).text, new RegExp(`<h1>${heading}</h1>`));
+      assert.match((await shop.outside.get(link)).text, new RegExp(`<h1>${heading}</h1>`));
       const { session } = stripe.pay(session_id);
       await tell("checkout.session.completed", session);
       await tell(type, session);
       assert.deepEqual(await statement(own), [["purchase", 1000]]);
-      assert.match((await outside.get(link)).text, /<h1>Paid<\/h1>/);
+      assert.match((await shop.outside.get(link)).text, /<h1>Paid<\/h1>/);
     });
 });
 
@@ -329,159 +279,22 @@ describe("money taken back", () => {
       assert.equal((await send(payload)).status, 200, "told again");
       assert.equal((await own.buyer.postJob({ files_needed: 1 })).status, 201, "it does not freeze again");
     });
-});
 
-describe("auto top-up", () => {
-  const DECLINED = "insufficient_funds";
-
-  async function ready({ threshold = 900, amount = 2500 } = {}) {
-    const { own, paid } = await withCard();
-    own.customer = paid.payment.customer;
-    own.card = paid.payment.payment_method;
-    const body = { auto_top_up_enabled: true, auto_top_up_threshold_cents: threshold, auto_top_up_amount_cents: amount };
-    assert.equal((await own.buyer.patch("/v1/organization/settings", body)).status, 200);
-    return own;
-  }
-  const isEnabled = async (own) => (await own.buyer.get("/v1/organization/settings")).json.auto_top_up_enabled;
-  const spend = (own, cents = 200) => own.job({ files_needed: 1, price_per_file_cents: cents });
-
-  it("charges the saved card when a job leaves the balance below the threshold", async () => {
-    const own = await ready();
-    const from = stripe.asked.length;
-    await spend(own, 100);
-    await advance(1);
-    assert.equal(chargesOf(own, from).length, 0, "900 is not below 900");
-    await spend(own, 100);
-    await advance(1);
-    const [{ form, key }, ...more] = chargesOf(own, from);
-    assert.deepEqual(more, []);
-    assert.deepEqual([form.amount, form.payment_method, key], ["2500", own.card, `${form["metadata[purchase_id]"]}-1`]);
-    assert.deepEqual(await statement(own), [["purchase", 1000], ["deduction", -100], ["deduction", -100], ["purchase", 2500], ["bonus", 125]]);
-    await tell("payment_intent.succeeded", stripe.payments.at(-1));
-    assert.equal((await own.balance()).balance, 3425, "the event of it books nothing more");
-  });
-
-  it("is one at a time, however many jobs are posted meanwhile", async () => {
-    const own = await ready();
-    const from = stripe.asked.length;
-    stripe.outage = "hang";
-    await Promise.all(Array.from({ length: 8 }, () => spend(own, 50)));
-    await spend(own, 60);
-    await until("Stripe was asked", () => stripe.hanging.length > 0);
-    await Promise.all(Array.from({ length: 4 }, () => spend(own, 10)));
-    assert.equal(stripe.hanging.length, 1);
-    stripe.outage = null;
-    stripe.release();
-    await until("the charge was asked for again", async () => {
-      await advance(60);
-      return (await own.balance()).balance > 1000;
-    });
-    assert.equal(new Set(chargesOf(own, from).map(({ key }) => key)).size, 1, "one charge, asked for with one key");
-    assert.equal((await statement(own)).filter(([kind]) => kind === "purchase").length, 2);
-  });
-
-  it("ends after three declined tries, an hour apart, and is switched off", async () => {
-    const own = await ready();
-    const from = stripe.asked.length;
-    stripe.charges = [DECLINED, DECLINED, DECLINED];
-    await spend(own);
-    await advance(1);
-    for (let tries = 1; tries <= 3; tries++) {
-      assert.deepEqual(chargesOf(own, from).map(({ key }) => key.at(-1)), ["1", "2", "3"].slice(0, tries));
-      assert.equal(await isEnabled(own), tries < 3);
-      await advance(HOUR_S - 120);
-      assert.equal(chargesOf(own, from).length, tries, "not before the hour is over");
-      await advance(180);
-    }
-    await spend(own, 10);
-    await advance(2 * HOUR_S);
-    assert.equal(chargesOf(own, from).length, 3);
-    assert.deepEqual((await statement(own)).map(([kind]) => kind), ["purchase", "deduction", "deduction"]);
-    const told = (await own.buyer.all("/v1/events")).filter(({ type }) => type === "credits.low_balance");
-    assert.deepEqual(told.map(({ data }) => data.auto_top_up_disabled ?? false), [true, false], "switched off; and the first fall below");
-    const body = { auto_top_up_enabled: true };
-    assert.equal((await own.buyer.patch("/v1/organization/settings", body)).status, 200, "switched on again it begins anew");
-    await advance(1);
-    assert.equal((await statement(own)).at(-1)[0], "bonus");
-  });
-
-  it("succeeds at the second try", async () => {
-    const own = await ready({ amount: 3000 });
-    stripe.charges = [DECLINED];
-    await spend(own);
-    await advance(1);
-    await advance(HOUR_S);
-    assert.deepEqual((await statement(own)).at(-1), ["purchase", 3000]);
-    assert.equal(await isEnabled(own), true);
-  });
-
-  it("counts no try while Stripe is away, and asks with the same key", async () => {
-    const own = await ready();
-    const from = stripe.asked.length;
-    stripe.outage = "500";
-    await spend(own);
-    for (let i = 0; i < 6; i++) await advance(900);
-    stripe.outage = null;
-    await advance(900);
-    assert.deepEqual(chargesOf(own, from).map(({ key }) => key.at(-1)), ["1"]);
-    assert.equal((await own.balance()).balance, 1000 - 200 + 2625);
-  });
-
-  it("is given up, not charged twice, when Stripe is away for a day", async () => {
-    const own = await ready();
-    const from = stripe.asked.length;
-    stripe.outage = "500";
-    await spend(own);
-    await advance(23 * HOUR_S);
-    stripe.outage = null;
-    await advance(HOUR_S);
-    assert.equal(chargesOf(own, from).length, 0);
-    assert.equal(await isEnabled(own), true, "it was not the card's fault");
-    await spend(own, 10);
-    await advance(1);
-    assert.equal(chargesOf(own, from).length, 1, "the next job begins another");
-  });
-
-  it("waits for the event when the charge is processing", async () => {
-    const own = await ready();
-    stripe.charges = ["processing"];
-    await spend(own);
-    await advance(1);
-    const payment = stripe.payments.at(-1);
-    assert.equal((await own.balance()).balance, 800);
-    await spend(own, 10);
-    await advance(2 * HOUR_S);
-    assert.equal(stripe.payments.at(-1), payment, "no second one meanwhile");
-    await tell("payment_intent.succeeded", { ...payment, status: "succeeded", amount_received: 2500 });
-    assert.equal((await own.balance()).balance, 790 + 2625);
-  });
-
-  it("tries again when a processing charge fails in the end", async () => {
-    const own = await ready();
-    stripe.charges = ["processing"];
-    await spend(own);
-    await advance(1);
-    const payment = stripe.payments.at(-1);
-    await tell("payment_intent.payment_failed", { ...payment, status: "requires_payment_method" });
-    await tell("payment_intent.payment_failed", { ...payment, status: "requires_payment_method" });
-    await advance(HOUR_S);
-    assert.equal(stripe.asked.at(-1).key.at(-1), "2");
-    assert.equal((await own.balance()).balance, 800 + 2625);
-  });
-
-  it("charges nobody without a saved card", async () => {
-    const own = await Market.open(server, { credits: 1000 });
-    await own.buyer.patch("/v1/organization/settings", { auto_top_up_enabled: true, auto_top_up_threshold_cents: 5000, auto_top_up_amount_cents: 2500 });
-    const asked = stripe.asked.length;
-    await spend(own);
-    await advance(1);
-    assert.equal(stripe.asked.length, asked);
-  });
-
-  it("leaves the next checkout to the same customer", async () => {
-    const own = await ready();
-    await purchase(own.buyer);
-    assert.equal(stripe.asked.at(-1).form.customer, own.customer);
+  it("before its payment was told of freezes as soon as that is", async () => {
+    const own = await Market.open(server, { credits: 0 });
+    const paid = stripe.pay((await purchase(own.buyer)).session_id);
+    const dispute = stripe.event("charge.dispute.created", paid.dispute);
+    assert.equal((await send(dispute)).status, 200);
+    assert.equal((await logged(dispute)).outcome, "unknown_purchase");
+    await server.restart();
+    shop.reconnect();
+    own.reconnect();
+    const completed = stripe.event("checkout.session.completed", paid.session);
+    assert.equal((await send(completed)).status, 200);
+    assert.deepEqual(await statement(own), [["purchase", 1000]], "the money is there, for the operator to take back");
+    const line = await logged(completed);
+    assert.deepEqual([line.level, line.outcome, line.org], ["error", "frozen", own.org.organization_id]);
+    assertRefused(await own.buyer.postJob({ files_needed: 1 }), 403, "organization_frozen");
   });
 });
 

@@ -179,6 +179,24 @@ describe("the built-in page", () => {
     assert.deepEqual(await own.statement(), []);
   });
 
+  it("shows a person who presses too late, or may not, how it stands; a program is refused", async () => {
+    const asPerson = { raw: "", headers: { accept: "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", "content-type": "application/x-www-form-urlencoded" } };
+    const { checkout_url } = await purchase(market.buyer);
+    const [path, person] = [pathOf(checkout_url), server.client()];
+    assert.equal((await person.request("POST", `${path}/cancel`, asPerson)).status, 303);
+    const late = await person.request("POST", `${path}/pay`, asPerson);
+    assert.deepEqual([late.status, late.headers.location], [303, `../${path.split("/").at(-1)}`]);
+    assert.equal((await read(person, checkout_url)).heading, "Cancelled");
+    assertRefused(await person.request("POST", `${path}/pay`, { raw: "", headers: { accept: "application/json" } }), 409, "checkout_closed");
+    for (const [method, end] of [["GET", ""], ["POST", "/pay"], ["POST", "/cancel"]]) {
+      const nothing = await person.request(method, `${path.slice(0, -1)}${end}`, { headers: asPerson.headers });
+      assert.deepEqual([nothing.status, nothing.headers["content-type"]], [404, "text/html; charset=utf-8"]);
+      assert.match(nothing.text, /<h1>No such checkout<\/h1>/);
+      assert.match(nothing.headers["content-security-policy"], /default-src 'none'/);
+      assertRefused(await person.request(method, `${path.slice(0, -1)}${end}`), 404, "checkout");
+    }
+  });
+
   it("is found by nobody who only knows the session", async () => {
     const own = await Market.open(server, { credits: 0 });
     const { checkout_url, session_id } = await purchase(own.buyer);

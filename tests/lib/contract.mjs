@@ -248,6 +248,8 @@ function checkBody(declared, method, status, headers, bodyText, where) {
     return undefined;
   }
   if (!mediaTypes.includes("application/json")) return undefined;
+  const told = (headers["content-type"] ?? "").split(";")[0].trim();
+  if (told !== "application/json" && mediaTypes.includes(told)) return undefined; /* a page, for a person */
   const json = parseJson(bodyText, headers, where);
   if (status >= 400) {
     checkEnvelope(status, headers, json, where);

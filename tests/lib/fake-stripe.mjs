@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
+import https from "node:https";
 import Stripe from "stripe";
 
 const library = new Stripe("sk_test_unused");
@@ -51,13 +52,22 @@ export class FakeStripe {
     this.hanging = [];
   }
 
-  static async open() {
+  /* tls: key and cert, to be asked over HTTPS; present() puts others in their place. */
+  static async open({ tls } = {}) {
     const stripe = new FakeStripe();
-    stripe.server = http.createServer((request, response) => stripe.#serve(request, response));
+    const serve = (request, response) => stripe.#serve(request, response);
+    stripe.server = tls ? https.createServer(tls, serve) : http.createServer(serve);
+    stripe.connections = 0;
+    stripe.server.on("connection", () => stripe.connections++);
     stripe.server.listen(0, "127.0.0.1");
     await once(stripe.server, "listening");
-    stripe.url = `http://127.0.0.1:${stripe.server.address().port}`;
+    stripe.url = `${tls ? "https" : "http"}://127.0.0.1:${stripe.server.address().port}`;
     return stripe;
+  }
+
+  /* With another certificate from now on. */
+  present(tls) {
+    this.server.setSecureContext(tls);
   }
 
   /* Settings of a server that asks this one. */

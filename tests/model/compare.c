@@ -1,5 +1,7 @@
 #include "model.h"
 
+#include <assert.h>
+
 void compare_job(struct model *model, int number)
 {
     const struct ref_job *expected = &model->ref.jobs[number];
@@ -21,9 +23,10 @@ void compare_spendable(struct model *model, int org)
 {
     struct error error = { 0 };
     struct stmt *q = db_query(model->market->db, "SELECT remaining_cents FROM lots"
-                                                 " WHERE org_id = $1 AND environment = 0"
+                                                 " WHERE org_id = $1 AND environment = $2"
                                                  " AND remaining_cents > 0 ORDER BY id");
-    bind_id(q, 1, &model->orgs[org]);
+    bind_id(q, 1, &model->orgs[org % REF_ORGS]);
+    bind_int(q, 2, ref_is_test(org));
     for (int i = 0; i < model->ref.lots_count; i++) {
         const struct ref_lot *lot = &model->ref.lots[i];
         if (lot->org != org || lot->cents == 0) continue;
@@ -39,8 +42,10 @@ static void compare_balance(struct model *model, int org)
     for (int i = 0; i < model->ref.jobs_count; i++)
         if (model->ref.jobs[i].org == org)
             held_cents += ref_escrow(&model->ref, &model->ref.jobs[i]);
-    model->market->org_id = model->orgs[org];
-    struct balance balance = market_balance(model->market);
+    struct balance balance;
+    DONE(model->market,
+         ledger_balance(&model->market->call, &model->orgs[org % REF_ORGS],
+                        ref_is_test(org) ? ENVIRONMENT_TEST : ENVIRONMENT_LIVE, &balance));
     must_be(model, "balance of organisation", org, balance.balance_cents,
             ref_balance(&model->ref, org));
     must_be(model, "held of organisation", org, balance.held_cents, held_cents);
@@ -52,8 +57,11 @@ static void compare_lots(struct model *model)
 {
     struct error error = { 0 };
     struct stmt *q = db_query(model->market->db, "SELECT remaining_cents, expires_ms FROM lots"
-                                                 " WHERE environment = 0 ORDER BY id");
-    int          count = 0;
+                                                 " WHERE org_id IN ($1, $2) ORDER BY id");
+    static_assert(REF_ORGS == 2, "as many as are bound");
+    bind_id(q, 1, &model->orgs[0]);
+    bind_id(q, 2, &model->orgs[1]);
+    int count = 0;
     for (; stmt_step(q) && count < model->ref.lots_count; count++) {
         must_be(model, "lot", count, column_int(q, 0), model->ref.lots[count].cents);
         must_be(model, "expiry of lot", count, column_int(q, 1), model->ref.lots[count].expires_ms);
@@ -126,8 +134,7 @@ static void compare_statement(struct model *model, int org)
     static const struct id newest;
     int                    expected = transactions_of(&model->ref, org), count;
     struct transaction *rows = NEW(&model->market->arena, struct transaction, (size_t)expected + 1);
-    model->market->org_id = model->orgs[org];
-    market_as_buyer(model->market);
+    become_buyer(model, org);
     DONE(model->market, ledger_list(&model->market->call, TRANSFER_KIND__COUNT, &newest,
                                     expected + 1, rows, &count));
     must_be(model, "count of transactions", org, count, expected);
@@ -166,10 +173,11 @@ void compare_all(struct model *model)
     struct market    *market = model->market;
     struct arena_mark mark = arena_mark(&market->arena);
     struct error      error = { 0 };
-    for (int i = 0; i < REF_ORGS; i++)
+    for (int i = 0; i < REF_WALLETS; i++)
         compare_balance(model, i);
-    for (int i = 0; i < REF_ORGS; i++)
+    for (int i = 0; i < REF_WALLETS; i++)
         compare_statement(model, i);
+    compare_billing(model);
     compare_totals(model);
     for (int i = 0; i < model->ref.jobs_count; i++)
         compare_job(model, i);

@@ -1,11 +1,12 @@
 #include "model.h"
 
-enum { RECENT = 40, RECENT_KEYS = 12, RECENT_OPERATIONS = 200 };
+enum { RECENT = 40, RECENT_PURCHASES = 8, RECENT_KEYS = 12, RECENT_OPERATIONS = 200 };
 
 static const int weights[OP__COUNT] = {
-    [OP_CREATE] = 5,   [OP_CANCEL] = 2, [OP_ACCEPT] = 24, [OP_RELEASE] = 3, [OP_RENEW] = 4,
-    [OP_RECEIVE] = 22, [OP_JUDGE] = 18, [OP_RETRY] = 8,   [OP_DELIVER] = 4, [OP_GRANT] = 8,
-    [OP_ADVANCE] = 8,  [OP_SWEEP] = 2,  [OP_SET_FEE] = 1,
+    [OP_CREATE] = 5,   [OP_CANCEL] = 2, [OP_ACCEPT] = 24,    [OP_RELEASE] = 3, [OP_RENEW] = 4,
+    [OP_RECEIVE] = 22, [OP_JUDGE] = 18, [OP_RETRY] = 8,      [OP_DELIVER] = 4, [OP_GRANT] = 8,
+    [OP_ADVANCE] = 8,  [OP_SWEEP] = 2,  [OP_SET_FEE] = 1,    [OP_BUY] = 2,     [OP_ANSWER] = 1,
+    [OP_TELL] = 5,     [OP_CHARGE] = 4, [OP_SET_TOP_UP] = 4, [OP_LIFT] = 2,
 };
 
 /* --- chance --- */
@@ -52,6 +53,31 @@ static int pick_submission(struct model *model, enum ref_sub_state state)
     return number < 0 ? NOTHING : model->ref.subs[number].made_by;
 }
 
+/* One of the newest: what is asked for is paid soon, or never. */
+static int pick_purchase(struct model *model)
+{
+    int count = model->ref.purchases_count;
+    if (count == 0) return NOTHING;
+    int recent = count < RECENT_PURCHASES ? count : RECENT_PURCHASES;
+    return model->ref.purchases[count - 1 - (int)below(model, recent)].made_by;
+}
+
+/* Mostly of live credit. */
+static int pick_wallet(struct model *model)
+{
+    int org = (int)below(model, REF_ORGS);
+    return one_in(model, 6) ? REF_ORGS + org : org;
+}
+
+/* Most often one with a top-up to charge. */
+static int pick_wallet_to_charge(struct model *model)
+{
+    int wallet = pick_wallet(model);
+    for (int i = 0; i < REF_WALLETS && ref_top_up(&model->ref, wallet) < 0; i++)
+        wallet = pick_wallet(model);
+    return wallet;
+}
+
 static enum operation_kind pick_kind(struct model *model)
 {
     int64_t sum = 0;
@@ -77,7 +103,7 @@ static int64_t draw_deadline(struct model *model)
 static struct ref_asked draw_job(struct model *model)
 {
     return (struct ref_asked){
-        .org = (int)below(model, REF_ORGS),
+        .org = one_in(model, 8) ? pick_wallet(model) : (int)below(model, REF_ORGS),
         .needed = 1 + below(model, 5),
         .price = one_in(model, 20) ? 1 + below(model, 100000) : 1 + below(model, 120),
         .files_per_worker = one_in(model, 3) ? 1 + below(model, 2) : 0,
@@ -94,7 +120,7 @@ static int draw_key(struct model *model)
     return model->keys_count - (int)below(model, RECENT_KEYS);
 }
 
-/* To the instant at which the next lot expires, or a millisecond before it. */
+/* To the instant at which the next lot expires or is warned of, or a millisecond before it. */
 static int64_t time_to_expiry(struct model *model)
 {
     int64_t next_ms = model->ref.now_ms + 300 * MS_PER_DAY;
@@ -104,6 +130,7 @@ static int64_t time_to_expiry(struct model *model)
             next_ms = lot->expires_ms;
     }
     int64_t early_ms = below(model, 2);
+    if (one_in(model, 2) && next_ms - REF_WARNED_MS > model->ref.now_ms) next_ms -= REF_WARNED_MS;
     return next_ms - model->ref.now_ms - early_ms;
 }
 
@@ -129,10 +156,27 @@ static int64_t time_to_end_of_key(struct model *model)
     return end_ms > model->ref.now_ms ? end_ms - model->ref.now_ms - early_ms : 0;
 }
 
+/* To the instant of a recent top-up's next try, of the end of its asking, or from which another may
+ * begin; or a millisecond before it. */
+static int64_t time_to_top_up(struct model *model)
+{
+    int64_t which = below(model, 3), early_ms = below(model, 2);
+    int     last = model->ref.purchases_count - 1;
+    for (int i = last; i >= 0 && i > last - RECENT_PURCHASES; i--) {
+        const struct ref_purchase *purchase = &model->ref.purchases[i];
+        int64_t ends_ms[] = { purchase->due_ms, purchase->due_ms + REF_ASKED_FOR_MS,
+                              purchase->created_ms + REF_DAY_MS };
+        int64_t left_ms = ends_ms[which] - model->ref.now_ms;
+        if (purchase->is_top_up && left_ms > 0) return left_ms - early_ms;
+    }
+    return 0;
+}
+
 static int64_t draw_time(struct model *model)
 {
     if (one_in(model, 12)) return time_to_expiry(model);
     if (one_in(model, 12)) return time_to_end_of_key(model);
+    if (one_in(model, 8)) return time_to_top_up(model);
     if (one_in(model, 6)) return time_to_deadline(model);
     if (one_in(model, 60)) return (100 + below(model, 200)) * MS_PER_DAY;
     if (one_in(model, 8)) return below(model, 2 * MS_PER_DAY);
@@ -175,6 +219,63 @@ static void draw_grant(struct model *model, struct operation *operation)
         operation->number = 2500;
 }
 
+/* What is told of a purchase: most often that it is paid. */
+static int64_t draw_news(struct model *model)
+{
+    if (one_in(model, 2)) return REF_SESSION_PAID;
+    if (one_in(model, 3)) return REF_PAYMENT_DONE;
+    /* Money taken back is rarer than all else: who is frozen does little. */
+    if (one_in(model, 4)) return one_in(model, 3) ? REF_REFUND : REF_DISPUTE;
+    static const enum ref_news others[] = { REF_SESSION_WRONG, REF_SESSION_EXPIRED,
+                                            REF_SESSION_FAILED, REF_PAYMENT_FAILED };
+    return others[below(model, COUNT_OF(others))];
+}
+
+static int64_t draw_pack(struct model *model)
+{
+    static const int64_t packs[] = { 1000, 2500, 5000, 10000, 25000 };
+    return one_in(model, 4) ? packs[below(model, COUNT_OF(packs))] : packs[0];
+}
+
+/* A threshold near the balance, so that it is crossed. */
+static void draw_top_up(struct model *model, struct operation *operation)
+{
+    operation->object = one_in(model, 2) ? pick_wallet(model) : (int)below(model, REF_ORGS);
+    operation->number = one_in(model, 4) ? 0 : 1;
+    operation->asked.needed = one_in(model, 4) ? 2500 : 100 + below(model, 400);
+    int64_t near = ref_balance(&model->ref, operation->object) + 200 - below(model, 600);
+    operation->asked.price = near > 0 ? near : 0;
+}
+
+static int64_t draw_outcome(struct model *model)
+{
+    if (one_in(model, 3)) return REF_DECLINED;
+    if (one_in(model, 5)) return REF_PROCESSING;
+    return one_in(model, 8) ? REF_SILENT : REF_CHARGED;
+}
+
+static void draw_billing(struct model *model, struct operation *operation)
+{
+    switch (operation->kind) {
+    case OP_BUY:
+        operation->object = pick_wallet(model);
+        operation->number = draw_pack(model);
+        break;
+    case OP_ANSWER: operation->object = pick_purchase(model); break;
+    case OP_TELL:
+        operation->object = pick_purchase(model);
+        operation->number = draw_news(model);
+        break;
+    case OP_CHARGE:
+        operation->object = pick_wallet_to_charge(model);
+        operation->number = draw_outcome(model);
+        break;
+    case OP_SET_TOP_UP: draw_top_up(model, operation); break;
+    case OP_LIFT: operation->object = (int)below(model, REF_ORGS); break;
+    default: break;
+    }
+}
+
 static void draw_details(struct model *model, struct operation *operation)
 {
     switch (operation->kind) {
@@ -206,7 +307,7 @@ static void draw_details(struct model *model, struct operation *operation)
         operation->number = model->ref.now_ms + draw_time(model) - MARKET_START_MS;
         break;
     case OP_SET_FEE: operation->number = draw_fee(model); break;
-    default: break;
+    default: draw_billing(model, operation); break;
     }
 }
 

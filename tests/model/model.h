@@ -35,21 +35,27 @@ enum operation_kind {
     OP_ADVANCE,
     OP_SWEEP,
     OP_SET_FEE,
+    OP_BUY,
+    OP_ANSWER,
+    OP_TELL,
+    OP_CHARGE,
+    OP_SET_TOP_UP,
+    OP_LIFT,
     OP__COUNT
 };
 
 struct operation {
     enum operation_kind kind;
-    int                 serial;  /* its place in the run that drew it */
-    bool            is_repeated; /* sent twice, the second time with what the first was sent with */
-    int             object;      /* made_by of a job, lease or submission; an organisation */
-    int             key;         /* the Idempotency-Key; 0 = none */
-    int             worker, bytes;
-    int64_t         number; /* cents, stars, milliseconds, parts per million */
-    enum score_gate gate;
-    bool            is_unexamined;
+    int                 serial; /* its place in the run that drew it */
+    bool    is_repeated;        /* sent twice, the second time with what the first was sent with */
+    int     object; /* made_by of a job, lease, submission or purchase; a wallet; an organisation */
+    int     key;    /* the Idempotency-Key; 0 = none */
+    int     worker, bytes;
+    int64_t number; /* cents, stars, milliseconds, parts per million, news, an outcome */
+    enum score_gate    gate;
+    bool               is_unexamined;
     enum transfer_kind grant;
-    struct ref_asked   asked;
+    struct ref_asked   asked; /* a job; or the amount (needed) and threshold (price) of top-ups */
 };
 
 /* One run over a fresh store, in memory that the process that runs it shares with its parent. */
@@ -82,6 +88,26 @@ struct operation draw_operation(struct model *model);
 
 /* step.c: one operation in both, as often as it says, each held against the other. */
 void model_step(struct model *model, const struct operation *operation);
+
+/* step_billing.c: the server's side of what is bought; and that it is what the reference says. */
+void              become_buyer(struct model *model, int wallet);
+MUST_USE enum err server_buy_pack(struct model *model, int64_t cents, struct id *ret_id);
+MUST_USE enum err server_answer(struct model *model, const struct ref_purchase *asked);
+MUST_USE enum err server_tell(struct model *model, const struct operation *operation,
+                              const struct ref_purchase *about, const char **ret_outcome);
+MUST_USE enum err server_charge(struct model *model, int wallet, int64_t outcome,
+                                struct id *ret_id);
+MUST_USE enum err server_set_top_up(struct model *model, const struct operation *operation);
+MUST_USE enum err server_lift(struct model *model, int org);
+MUST_USE enum err server_warn(struct model *model);
+void              compare_top_ups(struct model *model, int wallet);
+void              compare_billing(struct model *model);
+
+/* Which payment of a purchase is told of: a checkout has one, a top-up one a try. */
+static inline int operation_try(const struct operation *operation, const struct ref_purchase *about)
+{
+    return about->is_top_up ? 1 + operation->worker % REF_TRIES_MAX : 1;
+}
 
 /* compare.c: both, held against each other. */
 void compare_job(struct model *model, int number);

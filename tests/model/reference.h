@@ -8,13 +8,18 @@
 
 #include "base/id.h"
 #include "base/macros.h"
+#include "base/time_text.h"
 #include "domain/ledger.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { REF_ORGS = 2, REF_WORKERS = 5, REF_TTL_MS = 1800000, REF_HOLD_MS_MAX = 21600000 };
+/* Every organisation has two wallets, which share nothing: one of live credit, one of test credit.
+ * An org below is the number of a wallet, the live ones first. */
+enum { REF_ORGS = 2, REF_WALLETS = 2 * REF_ORGS, REF_TEST_CENTS = 10000000 };
+enum { REF_WORKERS = 5, REF_TTL_MS = 1800000, REF_HOLD_MS_MAX = 21600000 };
 enum { REF_RESERVATIONS_MAX = 5, REF_SUBMISSIONS_PER_DAY = 50, REF_DAY_MS = 86400000 };
 
 /* One rule told wrong, on purpose, to see that the comparison finds it. */
@@ -25,16 +30,63 @@ enum ref_fault {
     REF_KEEPS_KEYS_LONGER,
     REF_FORGETS_REFUND,
     REF_RETRIES_TWICE,
-    REF_ENDS_LATE
+    REF_ENDS_LATE,
+    REF_CREDITS_AGAIN,
+    REF_TOPS_UP_MORE
 };
 
 enum ref_job_state { REF_OPEN, REF_RUNNING, REF_DONE, REF_CANCELLED };
 enum ref_sub_state { REF_AWAITED, REF_PENDING, REF_APPROVED, REF_REJECTED, REF_RETRY };
 enum ref_lease_state { REF_HELD, REF_USED, REF_RELEASED, REF_LAPSED };
 
+enum ref_pay_state {
+    REF_ASKING,
+    REF_TO_BE_PAID,
+    REF_PAID,
+    REF_CALLED_OFF,
+    REF_TOO_LATE,
+    REF_NOT_PAID
+};
+enum ref_told {
+    REF_TOLD_PURCHASED,
+    REF_TOLD_TOPPED_UP,
+    REF_TOLD_LOW,
+    REF_TOLD_EXPIRING,
+    REF_TOLD_EXPIRED,
+    REF_TOLD__COUNT
+};
+
+struct ref_wallet {
+    bool    is_topped_up, has_card;
+    int     card; /* the purchase it paid */
+    int64_t threshold, amount, card_ms;
+    int64_t told[REF_TOLD__COUNT];
+};
+
+struct ref_purchase {
+    struct id          id; /* empty: a top-up that was not charged yet */
+    int                made_by, wallet;
+    bool               is_top_up, is_answered;
+    enum ref_pay_state state;
+    int64_t            cents, tries, created_ms;
+    int64_t            due_ms;      /* of a top-up's next try */
+    int                payment_try; /* whose payment is known; 0 = none */
+};
+
+struct ref_freeze {
+    int  event, wallet;
+    bool is_lifted;
+};
+
+struct ref_contest {
+    int     purchase, payment_try, event;
+    int64_t created_ms;
+};
+
 struct ref_lot {
     int     org;
     int64_t cents, expires_ms;
+    bool    is_warned;
 };
 
 /* A visible row of the ledger. */
@@ -93,19 +145,25 @@ struct ref_answer {
 };
 
 struct ref {
-    enum ref_fault     fault;
-    int                maker; /* made_by of what is made now */
-    int64_t            now_ms, fee_ppm;
-    int64_t            worker_cents[REF_WORKERS], worker_held[REF_WORKERS];
-    int64_t            deliveries_due, platform_cents;
-    struct ref_row    *rows;
-    struct ref_answer *answers;
-    struct ref_lot    *lots;
-    struct ref_part   *parts;
-    struct ref_job    *jobs;
-    struct ref_lease  *leases;
-    struct ref_sub    *subs;
+    enum ref_fault       fault;
+    int                  maker; /* made_by of what is made now */
+    int64_t              now_ms, fee_ppm;
+    int64_t              worker_cents[REF_WORKERS], worker_held[REF_WORKERS];
+    int64_t              deliveries_due, platform_cents;
+    struct ref_wallet    wallets[REF_WALLETS];
+    struct ref_purchase *purchases;
+    struct ref_freeze   *freezes;
+    struct ref_contest  *contests;
+    const char          *outcome; /* of what was told last */
+    struct ref_row      *rows;
+    struct ref_answer   *answers;
+    struct ref_lot      *lots;
+    struct ref_part     *parts;
+    struct ref_job      *jobs;
+    struct ref_lease    *leases;
+    struct ref_sub      *subs;
     int rows_count, answers_count, lots_count, parts_count, jobs_count, leases_count, subs_count;
+    int purchases_count, freezes_count, contests_count;
     int rows_max, parts_max;
 };
 
@@ -119,8 +177,11 @@ static inline void ref_init(struct ref *ref, int operations)
     ref->subs = calloc((size_t)ref->rows_max, sizeof(*ref->subs));
     ref->rows = calloc((size_t)ref->parts_max, sizeof(*ref->rows));
     ref->answers = calloc((size_t)ref->rows_max, sizeof(*ref->answers));
+    ref->purchases = calloc((size_t)ref->rows_max, sizeof(*ref->purchases));
+    ref->freezes = calloc((size_t)ref->rows_max, sizeof(*ref->freezes));
+    ref->contests = calloc((size_t)ref->rows_max, sizeof(*ref->contests));
     CHECK(ref->rows && ref->answers && ref->lots && ref->parts && ref->jobs && ref->leases &&
-          ref->subs);
+          ref->subs && ref->purchases && ref->freezes && ref->contests);
 }
 
 static inline void ref_deinit(struct ref *ref)
@@ -132,6 +193,18 @@ static inline void ref_deinit(struct ref *ref)
     free(ref->jobs);
     free(ref->leases);
     free(ref->subs);
+    free(ref->purchases);
+    free(ref->freezes);
+    free(ref->contests);
+}
+
+/* reference_billing.h: the balance has just gone down by so much; does it post no live jobs? */
+static inline void ref_lowered(struct ref *ref, int wallet, int64_t cents);
+static inline bool ref_is_frozen(const struct ref *ref, int wallet);
+
+static inline bool ref_is_test(int wallet)
+{
+    return wallet >= REF_ORGS;
 }
 
 /* --- credit --- */
@@ -160,6 +233,7 @@ static inline void ref_book(struct ref *ref, int org, enum transfer_kind kind, i
     for (int i = 0; i < ref->rows_count; i++)
         if (ref->rows[i].org == org) running = ref->rows[i].running;
     CHECK(ref->rows_count < ref->parts_max && running + cents >= 0);
+    if (kind == TRANSFER_EXPIRATION) ref->wallets[org].told[REF_TOLD_EXPIRED]++;
     ref->rows[ref->rows_count++] = (struct ref_row){ org, job, (int)kind, cents, running + cents };
 }
 
@@ -167,7 +241,7 @@ static inline void ref_grant(struct ref *ref, int org, enum transfer_kind kind, 
                              int64_t expires_ms)
 {
     CHECK(ref->lots_count < ref->rows_max);
-    ref->lots[ref->lots_count++] = (struct ref_lot){ org, cents, expires_ms };
+    ref->lots[ref->lots_count++] = (struct ref_lot){ org, cents, expires_ms, false };
     ref_book(ref, org, kind, cents, -1);
 }
 
@@ -198,12 +272,15 @@ static inline int ref_first_lot(const struct ref *ref, int org)
 /* What is due, a row each, the earliest first. */
 static inline void ref_expire(struct ref *ref, int org)
 {
+    int64_t expired = 0;
     for (;;) {
         int lot = ref_first_lot(ref, org);
-        if (lot < 0 || ref->lots[lot].expires_ms > ref->now_ms) return;
+        if (lot < 0 || ref->lots[lot].expires_ms > ref->now_ms) break;
         ref_book(ref, org, TRANSFER_EXPIRATION, -ref->lots[lot].cents, -1);
+        expired += ref->lots[lot].cents;
         ref->lots[lot].cents = 0;
     }
+    if (expired > 0) ref_lowered(ref, org, expired);
 }
 
 static inline int64_t ref_smaller(int64_t a, int64_t b)
@@ -335,6 +412,7 @@ static inline int64_t ref_fee(const struct ref *ref, int64_t price)
 static inline const char *ref_create(struct ref *ref, const struct ref_asked *asked)
 {
     if (asked->deadline_ms != 0 && asked->deadline_ms <= ref->now_ms) return "body_invalid";
+    if (!ref_is_test(asked->org) && ref_is_frozen(ref, asked->org)) return "organization_frozen";
     struct ref_job job = {
         .made_by = ref->maker,
         .org = asked->org,
@@ -364,6 +442,7 @@ static inline const char *ref_create(struct ref *ref, const struct ref_asked *as
     }
     CHECK(ref->jobs_count < ref->rows_max);
     ref->jobs[ref->jobs_count++] = job;
+    ref_lowered(ref, job.org, job.needed * job.price);
     return NULL;
 }
 
@@ -461,6 +540,7 @@ static inline void ref_take_slot(struct ref *ref, int job, int worker, int sub, 
 static inline const char *ref_accept(struct ref *ref, int number, int worker, int *ret_lease)
 {
     struct ref_job *job = &ref->jobs[number];
+    if (ref_is_test(job->org)) return "job"; /* simulated workers fill it */
     for (int i = 0; i < ref->leases_count; i++) {
         const struct ref_lease *lease = &ref->leases[i];
         if (lease->job != number || lease->worker != worker || lease->state != REF_HELD) continue;
@@ -582,5 +662,7 @@ static inline const char *ref_retry(struct ref *ref, int number)
     ref_take_slot(ref, sub->job, sub->worker, number, 2);
     return NULL;
 }
+
+#include "reference_billing.h"
 
 #endif

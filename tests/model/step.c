@@ -5,7 +5,9 @@ const char *const operation_names[OP__COUNT] = {
     [OP_RELEASE] = "release", [OP_RENEW] = "renew",     [OP_RECEIVE] = "receive",
     [OP_JUDGE] = "judge",     [OP_RETRY] = "retry",     [OP_DELIVER] = "deliver",
     [OP_GRANT] = "grant",     [OP_ADVANCE] = "advance", [OP_SWEEP] = "sweep",
-    [OP_SET_FEE] = "set fee",
+    [OP_SET_FEE] = "set fee", [OP_BUY] = "buy",         [OP_ANSWER] = "answer",
+    [OP_TELL] = "tell",       [OP_CHARGE] = "charge",   [OP_SET_TOP_UP] = "set top-up",
+    [OP_LIFT] = "lift",
 };
 
 /* An operation and what it is about, found in what there is. */
@@ -22,6 +24,8 @@ struct done {
     struct id          job_id;
     bool               is_replay;
     struct id          replayed_id;
+    struct id          purchase_id;
+    const char        *outcome;
 };
 
 /* --- finding the object --- */
@@ -47,6 +51,23 @@ static int find_submission(const struct ref *ref, int made_by)
     return NOTHING;
 }
 
+/* One that the processor knows: of live credit, and asked for. */
+static int find_purchase(const struct ref *ref, int made_by)
+{
+    for (int i = ref->purchases_count - 1; i >= 0; i--) {
+        const struct ref_purchase *purchase = &ref->purchases[i];
+        bool is_known = !ref_is_test(purchase->wallet) && !id_is_none(&purchase->id);
+        if (purchase->made_by == made_by && is_known) return i;
+    }
+    return NOTHING;
+}
+
+static int find_checkout(const struct ref *ref, int made_by)
+{
+    int number = find_purchase(ref, made_by);
+    return number < 0 || ref->purchases[number].is_top_up ? NOTHING : number;
+}
+
 static int find_object(const struct ref *ref, const struct operation *operation)
 {
     switch (operation->kind) {
@@ -57,6 +78,8 @@ static int find_object(const struct ref *ref, const struct operation *operation)
     case OP_RECEIVE: return find_lease(ref, operation->object);
     case OP_JUDGE:
     case OP_RETRY: return find_submission(ref, operation->object);
+    case OP_ANSWER: return find_checkout(ref, operation->object);
+    case OP_TELL: return find_purchase(ref, operation->object);
     default: return operation->object;
     }
 }
@@ -90,6 +113,8 @@ static int owner_of(const struct model *model, const struct doing *doing)
     case OP_CANCEL: return model->ref.jobs[doing->object].org;
     case OP_ACCEPT: return operation->worker;
     case OP_RETRY: return model->ref.subs[doing->object].worker;
+    case OP_BUY:
+    case OP_SET_TOP_UP: return doing->object;
     default: return NOTHING;
     }
 }
@@ -103,6 +128,51 @@ static struct ref_request request_of(const struct model *model, const struct doi
         .object = doing->object,
         .asked = doing->operation->asked,
     };
+}
+
+static void reference_grant(struct ref *ref, int wallet, const struct operation *operation)
+{
+    int64_t until_ms = time_add_year(ref->now_ms);
+    ref_grant(ref, wallet, operation->grant, operation->number, until_ms);
+    if (operation->grant != TRANSFER_PURCHASE) return;
+    ref->wallets[wallet].told[REF_TOLD_PURCHASED]++;
+    if (ref_bonus(operation->number) > 0)
+        ref_grant(ref, wallet, TRANSFER_BONUS, ref_bonus(operation->number), until_ms);
+}
+
+static void reference_sweep(struct ref *ref)
+{
+    ref_end_all_due(ref);
+    for (int i = 0; i < REF_WALLETS; i++)
+        ref_expire(ref, i);
+    ref_warn(ref);
+}
+
+static const char *reference_billing(struct ref *ref, const struct doing *doing, int *ret_number)
+{
+    const struct operation *operation = doing->operation;
+    int                     object = doing->object;
+    switch (operation->kind) {
+    case OP_BUY:
+        ref_buy(ref, object, operation->number);
+        *ret_number = ref->purchases_count - 1;
+        return NULL;
+    case OP_ANSWER: ref_answer(&ref->purchases[object]); return NULL;
+    case OP_TELL:
+        ref->outcome =
+            ref_tell(ref, object, (enum ref_news)operation->number,
+                     operation_try(operation, &ref->purchases[object]), operation->serial);
+        return NULL;
+    case OP_CHARGE:
+        *ret_number = ref_top_up(ref, object);
+        return ref_charge(ref, object, (int)operation->number);
+    case OP_SET_TOP_UP:
+        ref_set_top_up(ref, object, operation->number != 0, operation->asked.price,
+                       operation->asked.needed);
+        return NULL;
+    case OP_LIFT: ref_lift(ref, object); return NULL;
+    default: return "unknown";
+    }
 }
 
 static const char *reference_do(struct model *model, const struct doing *doing, int *ret_number)
@@ -125,20 +195,11 @@ static const char *reference_do(struct model *model, const struct doing *doing, 
         if (ref->deliveries_due == 0) return "task";
         ref->deliveries_due--;
         return NULL;
-    case OP_GRANT:
-        ref_grant(ref, object, operation->grant, operation->number, time_add_year(ref->now_ms));
-        if (operation->grant == TRANSFER_PURCHASE && ref_bonus(operation->number) > 0)
-            ref_grant(ref, object, TRANSFER_BONUS, ref_bonus(operation->number),
-                      time_add_year(ref->now_ms));
-        return NULL;
+    case OP_GRANT: reference_grant(ref, object, operation); return NULL;
     case OP_ADVANCE: ref_advance(ref, time_left(ref->now_ms, operation)); return NULL;
-    case OP_SWEEP:
-        ref_end_all_due(ref);
-        for (int i = 0; i < REF_ORGS; i++)
-            ref_expire(ref, i);
-        return NULL;
+    case OP_SWEEP: reference_sweep(ref); return NULL;
     case OP_SET_FEE: ref->fee_ppm = operation->number; return NULL;
-    default: return "unknown";
+    default: return reference_billing(ref, doing, ret_number);
     }
 }
 
@@ -216,6 +277,7 @@ static enum err server_sweep(struct model *model)
     e = job_end_all_due(call, 1000000, &count);
     if (e) return e;
     e = credits_expire_all_due(call, 1000000, &count);
+    if (e == ERR_OK) e = server_warn(model);
     return e ? e : idempotency_sweep(call, 1000000, &dropped);
 }
 
@@ -234,6 +296,22 @@ static enum err server_buy(struct model *model, const struct id *org_id, int64_t
     enum err e = purchase_insert(call, &purchase);
     if (e == ERR_OK) e = purchase_pay(call, &purchase);
     return e ? e : purchase_pay(call, &purchase);
+}
+
+static enum err server_billing(struct model *model, const struct doing *doing, struct done *done)
+{
+    const struct operation *operation = doing->operation;
+    int                     object = doing->object;
+    switch (operation->kind) {
+    case OP_BUY: return server_buy_pack(model, operation->number, &done->purchase_id);
+    case OP_ANSWER: return server_answer(model, &model->ref.purchases[object]);
+    case OP_TELL:
+        return server_tell(model, operation, &model->ref.purchases[object], &done->outcome);
+    case OP_CHARGE: return server_charge(model, object, operation->number, &done->purchase_id);
+    case OP_SET_TOP_UP: return server_set_top_up(model, operation);
+    case OP_LIFT: return server_lift(model, object);
+    default: return ERR_INTERNAL;
+    }
 }
 
 static enum err server_do(struct model *model, const struct doing *doing, struct done *done)
@@ -265,7 +343,7 @@ static enum err server_do(struct model *model, const struct doing *doing, struct
         return ERR_OK;
     case OP_SWEEP: return server_sweep(model);
     case OP_SET_FEE: model->market->config.platform_fee_ppm = operation->number; return ERR_OK;
-    default: return ERR_INTERNAL;
+    default: return server_billing(model, doing, done);
     }
 }
 
@@ -318,10 +396,8 @@ static void become_actor(struct model *model, const struct doing *doing)
     switch (doing->operation->kind) {
     case OP_CREATE:
     case OP_CANCEL:
-        market->org_id = model->orgs[owner_of(model, doing)];
-        market_as_buyer(market);
-        market->actor.key_id = market->org_id; /* any: only sealed answers ask whose key it was */
-        break;
+    case OP_BUY:
+    case OP_SET_TOP_UP: become_buyer(model, owner_of(model, doing)); break;
     case OP_ACCEPT:
     case OP_RETRY: market_as_worker(market, &model->workers[owner_of(model, doing)]); break;
     case OP_RELEASE:
@@ -360,6 +436,11 @@ static void compare_answer(struct model *model, const struct doing *doing, const
     }
     if (doing->operation->kind == OP_CREATE) model->ref.jobs[number].id = done->job_id;
     if (is_of_lease) note_lease(model, number, &done->lease);
+    bool is_of_purchase = doing->operation->kind == OP_BUY || doing->operation->kind == OP_CHARGE;
+    if (is_of_purchase) model->ref.purchases[number].id = done->purchase_id;
+    if (done->outcome)
+        MODEL_CHECK(model, strcmp(done->outcome, model->ref.outcome) == 0,
+                    "tell: found %s, expected %s", done->outcome, model->ref.outcome);
 }
 
 static int job_touched(const struct model *model, const struct doing *doing, int made)
@@ -378,13 +459,28 @@ static int job_touched(const struct model *model, const struct doing *doing, int
     }
 }
 
+static int wallet_touched(const struct model *model, const struct doing *doing, int job)
+{
+    switch (doing->operation->kind) {
+    case OP_CREATE:
+    case OP_CANCEL:
+    case OP_JUDGE: return model->ref.jobs[job].org;
+    case OP_BUY:
+    case OP_CHARGE:
+    case OP_SET_TOP_UP: return doing->object;
+    case OP_TELL: return model->ref.purchases[doing->object].wallet;
+    default: return NOTHING;
+    }
+}
+
 static void compare_touched(struct model *model, const struct doing *doing, int made)
 {
-    enum operation_kind kind = doing->operation->kind;
-    int                 job = job_touched(model, doing, made);
+    int job = job_touched(model, doing, made);
+    int wallet = wallet_touched(model, doing, job);
     if (job != NOTHING) compare_job(model, job);
-    if (kind == OP_CREATE || kind == OP_CANCEL || kind == OP_JUDGE)
-        compare_spendable(model, model->ref.jobs[job].org);
+    if (wallet == NOTHING) return;
+    compare_spendable(model, wallet);
+    compare_top_ups(model, wallet);
 }
 
 static void step_once(struct model *model, const struct doing *doing)

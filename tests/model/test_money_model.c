@@ -8,7 +8,7 @@
 
 #include "base/world.h"
 
-enum { OPERATIONS_DEFAULT = 20000, EPISODE_DEFAULT = 5000, WRONG_SEED = 7 };
+enum { OPERATIONS_DEFAULT = 20000, EPISODE_DEFAULT = 5000, WRONG_SEED = 3 };
 
 static uint64_t number_of_environment(const char *name, uint64_t otherwise)
 {
@@ -159,6 +159,8 @@ static void a_wrong_reference_is_shrunk_to_what_shows_it(void **state)
         int            operations_max;
     } wrong[] = {
         { REF_FEE_ROUNDS_UP, 2 + 3 },     /* grant, create */
+        { REF_CREDITS_AGAIN, 3 + 3 },     /* buy, tell, tell */
+        { REF_TOPS_UP_MORE, 5 + 3 },      /* buy, tell, set top-up, charge, set top-up */
         { REF_LAPSES_LATE, 4 + 3 },       /* grant, create, accept, advance */
         { REF_ENDS_LATE, 4 + 3 },         /* grant, create, advance, accept */
         { REF_KEEPS_KEYS_LONGER, 6 + 3 }, /* grant, create, accept, advance, advance, accept */

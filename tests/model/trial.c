@@ -41,12 +41,18 @@ static void model_begin(struct model *model, struct trial *trial, struct market 
             REF_RESERVATIONS_MAX);
     must_be(model, "worker-submissions-per-day", 0, market->config.worker_submissions_per_day,
             REF_SUBMISSIONS_PER_DAY);
+    must_be(model, "low-balance-cents", 0, market->config.low_balance_cents, REF_LOW_CENTS);
+    market->config.top_up_daily_max = REF_TOP_UPS_A_DAY;
+    market->config.stripe_key = STR("sk_test_key");
     /* The market's own first organisation has credit that the reference does not know. */
     scratch_script(market->db, "DELETE FROM lots WHERE environment = 0;"
                                "DELETE FROM transfers WHERE environment = 0;"
                                "UPDATE balances SET balance_cents = 0 WHERE environment = 0");
-    for (int i = 0; i < REF_ORGS; i++)
+    for (int i = 0; i < REF_ORGS; i++) {
         model->orgs[i] = market_organisation(market, 0);
+        ref_grant(&model->ref, REF_ORGS + i, TRANSFER_FREE_TIER, REF_TEST_CENTS,
+                  time_add_year(market->now_ms));
+    }
     for (int i = 0; i < REF_WORKERS; i++)
         model->workers[i] = market_worker(market);
 }
@@ -222,8 +228,14 @@ static void tell_operation(const struct operation *operation)
     if (kind == OP_GRANT)
         print_error(" %s org=%d", transfer_kind_name(operation->grant), operation->object);
     if (kind == OP_CREATE) tell_asked(&operation->asked);
-    if (kind >= OP_CANCEL && kind <= OP_RETRY)
+    if (kind == OP_BUY || kind == OP_CHARGE || kind == OP_SET_TOP_UP || kind == OP_LIFT)
+        print_error(" wallet=%d", operation->object);
+    if (kind == OP_SET_TOP_UP)
+        print_error(" below=%lld by=%lld", (long long)operation->asked.price,
+                    (long long)operation->asked.needed);
+    if ((kind >= OP_CANCEL && kind <= OP_RETRY) || kind == OP_ANSWER || kind == OP_TELL)
         print_error(" of %d%s", operation->object / 2, operation->object % 2 ? "+" : "");
+    if (kind == OP_TELL) print_error(" try=%d", 1 + operation->worker % REF_TRIES_MAX);
     if (kind == OP_ACCEPT) print_error(" worker=%d", operation->worker);
     tell_number("bytes", operation->bytes);
     tell_number("number", operation->number);

@@ -31,7 +31,8 @@ static inline struct purchase billing_now(struct market *market, const struct pu
 
 static inline void billing_card(struct market *market)
 {
-    DONE(market, saved_card_put(&market->call, &market->org_id, STR("cus_wanda"), STR("pm_visa")));
+    DONE(market, saved_card_put(&market->call, &market->org_id, STR("cus_wanda"), STR("pm_visa"),
+                                market->now_ms));
 }
 
 /* How often the buyer was told of something, in either environment. */

@@ -355,6 +355,9 @@ static void audit_finds_bought_credit_that_nobody_bought(void **state)
     const char    *check = "bought_credit_has_its_purchase";
     assert_found(market, check, "UPDATE transfers SET once = NULL WHERE kind = 'purchase'");
     assert_found(market, check, "UPDATE transfers SET kind = 'purchase' WHERE kind = 'free_tier'");
+    assert_found(market, check,
+                 "UPDATE transfers SET kind = 'bonus', once = 'bonus:' || id"
+                 " WHERE kind = 'free_tier'");
     assert_found(market, check, "DELETE FROM purchases");
 }
 

@@ -12,7 +12,7 @@
 static bool freeze(struct market *market, const char *event_id, const struct purchase *purchase)
 {
     bool is_new;
-    DONE(market, freeze_add(&market->call, str_of(event_id), purchase, "refunded", &is_new));
+    DONE(market, freeze_add(&market->call, str_of(event_id), purchase, STR("refunded"), &is_new));
     return is_new;
 }
 
@@ -50,11 +50,37 @@ static void event_told_again_does_not_freeze_again(void **state)
             "organization_frozen");
 }
 
+static void freeze_waits_a_month_for_its_payment(void **state)
+{
+    struct market  *market = *state;
+    struct purchase purchase = billing_purchase(market, 1000);
+    struct str      reason = STR("disputed");
+    bool            is_new;
+    purchase.payment_id = STR("pi_1");
+    for (int i = 0; i < 2; i++)
+        DONE(market, freeze_await(&market->call, STR("evt_1"), STR("pi_1"), reason));
+    DONE(market, freeze_await(&market->call, STR("evt_2"), STR("pi_1"), reason));
+    DONE(market, freeze_await(&market->call, STR("evt_3"), STR("pi_other"), reason));
+    DONE(market, freeze_await(&market->call, STR("evt_4"), STR_NONE, reason));
+    DONE(market, freeze_awaited(&market->call, &purchase, &is_new));
+    assert_true(is_new);
+    assert_int_equal(market_int(market, "SELECT count(*) FROM freezes"), 2);
+    DONE(market, freeze_awaited(&market->call, &purchase, &is_new));
+    assert_false(is_new);
+    market->now_ms += FREEZE_AWAITED_MS - 1;
+    DONE(market, freeze_await(&market->call, STR("evt_5"), STR("pi_5"), reason));
+    assert_int_equal(market_int(market, "SELECT count(*) FROM contested_payments"), 2);
+    market->now_ms += 1;
+    DONE(market, freeze_await(&market->call, STR("evt_5"), STR("pi_5"), reason));
+    assert_int_equal(market_int(market, "SELECT count(*) FROM contested_payments"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         market_test(frozen_organisation_posts_no_live_job),
         market_test(event_told_again_does_not_freeze_again),
+        market_test(freeze_waits_a_month_for_its_payment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include "billing_market.h"
 
 #include "domain/freeze.h"
-#include "domain/task.h"
+#include "domain/top_up.h"
 
 static int stripe_setup(void **state)
 {
@@ -149,6 +149,22 @@ static void payment_of_a_checkout_saves_the_card_and_credits_nothing(void **stat
     assert_true(str_eq(method, STR("pm_visa")));
 }
 
+static void older_payment_told_again_does_not_bring_its_card_back(void **state)
+{
+    struct market      *market = *state;
+    struct purchase     purchase = asked(market), newer = billing_purchase(market, 2500);
+    struct stripe_event first = done(&purchase), second = done(&newer);
+    struct str          customer, method;
+    first.created_ms = market->now_ms;
+    second.created_ms = market->now_ms + 1000;
+    second.payment_id = STR("pi_2");
+    second.payment_method = STR("pm_newer");
+    assert_int_equal(take(market, &second), PAYMENT_NOTHING);
+    assert_int_equal(take(market, &first), PAYMENT_NOTHING);
+    DONE(market, saved_card_of(&market->call, &market->org_id, &customer, &method));
+    assert_true(str_eq(method, STR("pm_newer")));
+}
+
 static void ended_sessions_close_what_is_under_way_and_nothing_else(void **state)
 {
     struct market      *market = *state;
@@ -188,6 +204,30 @@ static void money_taken_back_freezes_by_purchase_or_by_payment(void **state)
     DONE(market, freeze_lift(&market->call, &market->org_id, &count));
     assert_int_equal(count, 2);
     assert_int_equal(market_balance(market).balance_cents, 2625);
+}
+
+/* Stripe sends each event again until it is taken: a dispute may come before what it disputes. */
+static void money_taken_back_before_it_was_told_of_freezes_when_it_is(void **state)
+{
+    struct market      *market = *state;
+    struct purchase     purchase = asked(market);
+    struct stripe_event dispute = paid(&purchase), event = paid(&purchase);
+    int64_t             count;
+    dispute.type = STRIPE_CHARGE_DISPUTED;
+    dispute.id = STR("evt_dispute");
+    dispute.purchase_id = STR_NONE;
+    assert_int_equal(take(market, &dispute), PAYMENT_UNKNOWN);
+    assert_int_equal(take(market, &dispute), PAYMENT_UNKNOWN);
+    event.payment_id = STR("pi_other");
+    event.amount_cents = 1;
+    assert_int_equal(take(market, &event), PAYMENT_DISAGREES);
+    event = paid(&purchase);
+    assert_int_equal(take(market, &event), PAYMENT_FROZEN);
+    assert_int_equal(market_balance(market).balance_cents, 2625);
+    assert_int_equal(take(market, &event), PAYMENT_NOTHING);
+    assert_int_equal(take(market, &dispute), PAYMENT_NOTHING);
+    DONE(market, freeze_lift(&market->call, &market->org_id, &count));
+    assert_int_equal(count, 1);
 }
 
 static void strangers_events_change_nothing(void **state)
@@ -233,6 +273,9 @@ static void top_ups_payment_is_credited_once(void **state)
     assert_int_equal(take(market, &event), PAYMENT_NOTHING);
     assert_int_equal(market_balance(market).balance_cents, 2625);
     assert_int_equal(billing_told(market, "credits.auto_topped_up"), 1);
+    event.payment_id = STR("pi_2"); /* another try that succeeded as well */
+    assert_int_equal(take(market, &event), PAYMENT_DISAGREES);
+    assert_true(str_eq(billing_now(market, &purchase).payment_id, STR("pi_1")));
     event = paid(&purchase); /* a session cannot have paid it */
     assert_int_equal(take(market, &event), PAYMENT_DISAGREES);
 }
@@ -254,7 +297,8 @@ static void failed_payment_counts_only_when_it_was_left_processing(void **state)
     assert_int_equal(take(market, &event), PAYMENT_ENDED);
     assert_int_equal(take(market, &event), PAYMENT_NOTHING);
     assert_int_equal(billing_now(market, &purchase).tries_count, 1);
-    assert_int_equal(market_int(market, "SELECT count(*) FROM tasks WHERE kind = 'top_up'"), 1);
+    assert_int_equal(market_int(market, "SELECT sum(run_ms) FROM tasks WHERE kind = 'top_up'"),
+                     market->now_ms + TOP_UP_RETRY_MS);
 }
 
 int main(void)
@@ -266,8 +310,10 @@ int main(void)
         payment_test(unpaid_session_is_waited_for),
         payment_test(local_purchase_is_not_paid_by_an_event),
         payment_test(payment_of_a_checkout_saves_the_card_and_credits_nothing),
+        payment_test(older_payment_told_again_does_not_bring_its_card_back),
         payment_test(ended_sessions_close_what_is_under_way_and_nothing_else),
         payment_test(money_taken_back_freezes_by_purchase_or_by_payment),
+        payment_test(money_taken_back_before_it_was_told_of_freezes_when_it_is),
         payment_test(strangers_events_change_nothing),
         payment_test(top_ups_payment_is_credited_once),
         payment_test(failed_payment_counts_only_when_it_was_left_processing),

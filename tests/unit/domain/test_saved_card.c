@@ -17,7 +17,10 @@ static void newest_card_stands(void **state)
     assert_null(customer.data);
     assert_null(method.data);
     billing_card(market);
-    DONE(market, saved_card_put(&market->call, &market->org_id, STR("cus_2"), STR("pm_2")));
+    DONE(market,
+         saved_card_put(&market->call, &market->org_id, STR("cus_2"), STR("pm_2"), market->now_ms));
+    DONE(market, saved_card_put(&market->call, &market->org_id, STR("cus_1"), STR("pm_1"),
+                                market->now_ms - 1));
     DONE(market, saved_card_of(&market->call, &market->org_id, &customer, &method));
     assert_true(str_eq(customer, STR("cus_2")));
     assert_true(str_eq(method, STR("pm_2")));

@@ -9,6 +9,8 @@
 
 #include "billing_market.h"
 
+#include "domain/freeze.h"
+
 static struct purchase top_up(struct market *market)
 {
     struct purchase purchase;
@@ -114,6 +116,79 @@ static void declined_payment_is_forgotten_for_the_next_try(void **state)
     assert_int_equal(purchase.state, PURCHASE_ASKING);
 }
 
+/* As after a day of that many that ended well. */
+static void end_all(struct market *market)
+{
+    scratch_script(market->db, "UPDATE purchases SET state = 'failed'; DELETE FROM tasks");
+}
+
+static void top_ups_of_a_day_are_bounded(void **state)
+{
+    struct market *market = *state;
+    market->config.top_up_daily_max = 3;
+    billing_with_stripe(market);
+    billing_card(market);
+    for (int i = 0; i < 3; i++) {
+        assert_true(begin(market, ENVIRONMENT_LIVE));
+        assert_true(begin(market, ENVIRONMENT_LIVE)); /* the same */
+        end_all(market);
+        market->now_ms += 1000;
+    }
+    assert_false(begin(market, ENVIRONMENT_LIVE));
+    assert_int_equal(under_way(market), 0);
+    assert_true(begin(market, ENVIRONMENT_TEST));
+    market->now_ms += TOP_UP_DAY_MS - 3000 - 1;
+    assert_false(begin(market, ENVIRONMENT_LIVE));
+    market->now_ms += 1;
+    assert_true(begin(market, ENVIRONMENT_LIVE));
+    end_all(market);
+    assert_false(begin(market, ENVIRONMENT_LIVE));
+    market->config.top_up_daily_max = 0;
+    assert_true(begin(market, ENVIRONMENT_LIVE));
+}
+
+static void frozen_organisation_is_not_charged(void **state)
+{
+    struct market *market = *state;
+    bool           is_new;
+    int64_t        count;
+    billing_with_stripe(market);
+    billing_card(market);
+    struct purchase purchase = billing_purchase(market, 1000);
+    DONE(market, freeze_add(&market->call, STR("evt_1"), &purchase, STR("disputed"), &is_new));
+    assert_false(begin(market, ENVIRONMENT_LIVE));
+    assert_true(begin(market, ENVIRONMENT_TEST));
+    DONE(market, freeze_lift(&market->call, &market->org_id, &count));
+    assert_true(begin(market, ENVIRONMENT_LIVE));
+}
+
+static bool wanted(struct market *market, const struct purchase *purchase)
+{
+    bool is_wanted;
+    DONE(market, top_up_is_wanted(&market->call, purchase, &is_wanted));
+    return is_wanted;
+}
+
+static void charge_is_wanted_while_what_asked_for_it_holds(void **state)
+{
+    struct market *market = *state;
+    bool           is_new;
+    billing_with_stripe(market);
+    billing_card(market);
+    billing_top_up_below(market, MARKET_CREDITS_CENTS + 1);
+    struct purchase purchase = top_up(market);
+    assert_true(wanted(market, &purchase));
+    billing_top_up_below(market, MARKET_CREDITS_CENTS);
+    assert_false(wanted(market, &purchase));
+    billing_top_up_below(market, MARKET_CREDITS_CENTS + 1);
+    DONE(market, settings_end_top_up(&market->call, &market->org_id, ENVIRONMENT_LIVE));
+    assert_false(wanted(market, &purchase));
+    billing_top_up_below(market, MARKET_CREDITS_CENTS + 1);
+    assert_true(wanted(market, &purchase));
+    DONE(market, freeze_add(&market->call, STR("evt_1"), &purchase, STR("disputed"), &is_new));
+    assert_false(wanted(market, &purchase));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +196,9 @@ int main(void)
         market_test(one_top_up_at_a_time_in_each_environment),
         market_test(declined_top_up_is_tried_three_times_an_hour_apart_and_then_off),
         market_test(declined_payment_is_forgotten_for_the_next_try),
+        market_test(top_ups_of_a_day_are_bounded),
+        market_test(frozen_organisation_is_not_charged),
+        market_test(charge_is_wanted_while_what_asked_for_it_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

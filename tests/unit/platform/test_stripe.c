@@ -224,7 +224,7 @@ static const struct stripe_checkout checkout = { .purchase_id = STR("pur_1"),
 
 static void assert_fails_at(const char *url)
 {
-    struct stripe_account account = { str_of(url), STR("sk_test_secret") };
+    struct stripe_account account = { .api_url = str_of(url), .key = STR("sk_test_secret") };
     struct stripe_session session = { .id = STR("untouched") };
     error_clear(&error);
     assert_int_equal(stripe_create_checkout(&account, &checkout, &arena, &error, &session),
