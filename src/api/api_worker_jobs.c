@@ -76,6 +76,19 @@ static enum err accept_job(struct call *call, const struct request *request, str
     return ERR_OK;
 }
 
+static enum err retry_submission(struct call *call, const struct request *request,
+                                 struct reply *reply)
+{
+    struct reservation reservation;
+    struct whereabouts where = in_whereabouts(request->body);
+    enum err           e =
+        submission_retry(call, request_path(request, "submission_id"), &where, &reservation);
+    if (e) return e;
+    reply->status = 201;
+    render_reservation(call, &reply->out, NULL, &reservation);
+    return ERR_OK;
+}
+
 static enum err flag_job(struct call *call, const struct request *request, struct reply *reply)
 {
     struct job      job;
@@ -123,6 +136,7 @@ const struct binding worker_jobs_bindings[] = {
     { .operation_id = "getWorkerFeed", .handle = get_feed },
     { .operation_id = "getWorkerJob", .handle = get_worker_job },
     { .operation_id = "acceptJob", .handle = accept_job },
+    { .operation_id = "retrySubmission", .handle = retry_submission },
     { .operation_id = "flagJob", .handle = flag_job },
     { .operation_id = "getReservations", .handle = list_reservations },
     { .operation_id = "releaseReservation", .handle = release_reservation },

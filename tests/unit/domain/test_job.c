@@ -445,7 +445,9 @@ static void cancel_puts_a_waiting_retry_back_to_rejected(void **state)
     assert_int_equal(submission.stars, 2);
     struct reservation reservation;
     market_as_worker(market, &worker_id);
-    REFUSED_UNWRITTEN(market, submission_retry(&market->call, id_str(&submission.id), &reservation),
+    REFUSED_UNWRITTEN(market,
+                      submission_retry(&market->call, id_str(&submission.id),
+                                       &(struct whereabouts){ 0 }, &reservation),
                       ERR_CONFLICT, "job_closed");
 }
 

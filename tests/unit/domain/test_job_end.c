@@ -92,7 +92,9 @@ static void retry_is_closed_from_the_deadline_on(void **state)
     submission = market_judge(market, &submission, 2);
     market->now_ms = job.deadline_ms;
     market_as_worker(market, &worker_id);
-    REFUSED(market, submission_retry(&market->call, id_str(&submission.id), &reservation),
+    REFUSED(market,
+            submission_retry(&market->call, id_str(&submission.id), &(struct whereabouts){ 0 },
+                             &reservation),
             ERR_CONFLICT, "job_closed");
 }
 
