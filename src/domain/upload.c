@@ -1,7 +1,6 @@
 #include "domain/upload.h"
 
 #include "base/num.h"
-#include "domain/slot_rules.h"
 
 #include <assert.h>
 #include <string.h>
@@ -53,24 +52,8 @@ enum err upload_may_begin(struct call *call, const struct reservation *reservati
     struct job job;
     enum err   e = job_get_any(call, &reservation->job_id, &job);
     if (e) return e;
-    if (reservation->state == RESERVATION_USED) {
-        *ret_job = job;
-        return ERR_OK;
-    }
-    e = slot_check_open(call, &job);
+    if (reservation->state != RESERVATION_USED) e = reservation_may_use(call, &job, reservation);
     if (e) return e;
-    bool holds_slot =
-        reservation->state == RESERVATION_HELD && reservation->expires_ms > call->now_ms;
-    int64_t slots_open = 1;
-    if (!holds_slot) {
-        e = reservation_check_may_return(call, reservation);
-        if (e) return e;
-        e = reservation_slots_open(call, &job, &slots_open);
-        if (e) return e;
-    }
-    if (slots_open <= 0)
-        return FAIL(&call->error, ERR_CONFLICT, "reservation_expired",
-                    "the reservation has expired and every slot is taken");
     *ret_job = job;
     return ERR_OK;
 }

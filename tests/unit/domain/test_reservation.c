@@ -338,6 +338,21 @@ static void what_a_worker_holds_counts_as_sent(void **state)
     REFUSED_UNWRITTEN(market, accept(market, &second.id), ERR_CONFLICT, "worker_capped");
 }
 
+/* It is the same submission, which was counted when it first came. */
+static void second_try_is_no_second_file_of_the_day(void **state)
+{
+    struct market    *market = *state;
+    struct id         worker_id = market_worker(market);
+    struct job        job = market_job(market, 1, 1);
+    struct received   bytes = market_bytes(market);
+    struct submission first = market_submit(market, &worker_id, &job.id);
+    market_judge(market, &first, 2);
+    market->config.worker_submissions_per_day = 1;
+    struct reservation lapsed = market_retry(market, &first);
+    market->now_ms = lapsed.expires_ms;
+    market_receive(market, &lapsed, &bytes);
+}
+
 /* A lapsed slot may be taken up again long after it was accepted. */
 static void file_counts_on_the_day_it_is_sent_however_old_its_slot(void **state)
 {
@@ -742,6 +757,7 @@ int main(void)
         market_test(worker_holds_only_so_many_reservations),
         market_test(worker_sends_only_so_many_files_in_a_day),
         market_test(what_a_worker_holds_counts_as_sent),
+        market_test(second_try_is_no_second_file_of_the_day),
         market_test(file_counts_on_the_day_it_is_sent_however_old_its_slot),
         market_test(no_limit_of_files_a_day_is_no_limit),
         market_test(job_takes_only_so_many_files_of_one_worker),
