@@ -208,6 +208,21 @@ enum err reservation_may_accept(struct call *call, const struct job *job)
     return check_may_take(call, job);
 }
 
+enum err reservation_is_open_to_worker(struct call *call, const struct job *job, bool *ret_is_open)
+{
+    struct reservation held;
+    *ret_is_open = job_slots_free(job) > 0 && job->max_files_per_worker == 0;
+    if (*ret_is_open) return ERR_OK;
+    enum err e = own_held(call, job, &held, ret_is_open);
+    if (e || *ret_is_open) return e;
+    e = slot_check_free(call, job);
+    if (e == ERR_OK) e = slot_check_files(call, job, &call->actor.worker_id);
+    *ret_is_open = e == ERR_OK;
+    if (e != ERR_CONFLICT) return e;
+    error_clear(&call->error);
+    return ERR_OK;
+}
+
 /* When a lease that is taken or renewed now ends. */
 static int64_t lease_end(const struct call *call, int64_t deadline_ms, int64_t accepted_ms)
 {

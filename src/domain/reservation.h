@@ -46,6 +46,11 @@ MUST_USE enum err reservation_take(struct call *call, struct job *job, const str
  * only; where he is is not asked. */
 MUST_USE enum err reservation_may_accept(struct call *call, const struct job *job);
 
+/* Is the job open to the worker: has it a slot for him, or does he hold one? What stops him on
+ * every job alike is not asked, nor where he is. Reads only. */
+MUST_USE enum err reservation_is_open_to_worker(struct call *call, const struct job *job,
+                                                bool *ret_is_open);
+
 /* Take a slot for the second attempt of a submission; the caller has checked it may be retried.
  * ERR_CONFLICT "worker_capped" | "job_full". Changes *job, which the caller saves. */
 MUST_USE enum err reservation_for_retry(struct call *call, struct job *job,
