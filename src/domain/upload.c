@@ -81,6 +81,21 @@ static void upload_read(struct call *call, struct stmt *q, struct upload *row)
     if (row->state == UPLOAD_OPEN && row->expires_ms <= call->now_ms) row->state = UPLOAD_EXPIRED;
 }
 
+enum err upload_may_add(struct call *call)
+{
+    struct stmt *q = db_query(call->db, "SELECT count(*) FROM uploads WHERE worker_id = $1"
+                                        " AND state = 'open' AND expires_ms > $2");
+    bind_id(q, 1, &call->actor.worker_id);
+    bind_int(q, 2, call->now_ms);
+    int64_t  open = stmt_step(q) ? column_int(q, 0) : 0;
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (open >= call->config->worker_reservations_max * UPLOADS_OPEN_PER_SLOT_MAX)
+        return FAIL(&call->error, ERR_CONFLICT, "uploads_capped",
+                    "%lld of your uploads are unfinished", (long long)open);
+    return ERR_OK;
+}
+
 enum err upload_create(struct call *call, struct upload *upload)
 {
     upload->state = UPLOAD_OPEN;
