@@ -4,3 +4,6 @@ CREATE INDEX submissions_by_worker_and_job ON submissions (worker_id, job_id)
 
 -- The uploads that a worker has not finished.
 CREATE INDEX uploads_open_by_worker ON uploads (worker_id, expires_ms) WHERE state = 'open';
+
+-- For dropping a worker's expired sessions at the next sign-in.
+CREATE INDEX worker_sessions_by_worker ON worker_sessions (worker_id);
