@@ -145,6 +145,14 @@ test("an empty file is of no type", async () => {
   assert.equal((await client.putFile(reservation.id, file)).status, 201);
 });
 
+test("a PUT of a part of a file is refused, and the slot is kept", async () => {
+  const { client, reservation, file } = await slot();
+  const range = { "content-range": `bytes 0-${file.length - 101}/${file.length}` };
+  const reply = await client.putFile(reservation.id, file.subarray(0, file.length - 100), { headers: range });
+  assert.deepEqual([reply.status, codeOf(reply)], [400, "content_range"]);
+  assert.equal((await client.putFile(reservation.id, file)).status, 201);
+});
+
 test("a PUT that breaks off leaves nothing behind", async () => {
   const { client, reservation, file } = await slot();
   const socket = net.connect({ host: client.base.hostname, port: Number(client.base.port) });
