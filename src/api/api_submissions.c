@@ -142,17 +142,6 @@ static enum err get_own(struct call *call, const struct request *request, struct
     return ERR_OK;
 }
 
-static enum err retry_submission(struct call *call, const struct request *request,
-                                 struct reply *reply)
-{
-    struct reservation reservation;
-    enum err e = submission_retry(call, request_path(request, "submission_id"), &reservation);
-    if (e) return e;
-    reply->status = 201;
-    render_reservation(call, &reply->out, NULL, &reservation);
-    return ERR_OK;
-}
-
 const struct binding submissions_bindings[] = {
     { .operation_id = "getJobSubmissions", .handle = get_job_submissions },
     { .operation_id = "listSubmissions", .handle = list_submissions },
@@ -160,6 +149,5 @@ const struct binding submissions_bindings[] = {
     { .operation_id = "getSubmission", .handle = get_submission },
     { .operation_id = "listWorkerSubmissions", .handle = list_own },
     { .operation_id = "getWorkerSubmission", .handle = get_own },
-    { .operation_id = "retrySubmission", .handle = retry_submission },
     { 0 },
 };

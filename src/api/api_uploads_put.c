@@ -6,7 +6,10 @@ static enum err prepare(struct exchange *exchange)
 {
     struct upload_stream *stream = exchange->stream;
     int64_t               declared = exchange->http->body_bytes_declared; /* -1 = not said */
-    enum err              e =
+    if (http_header(exchange->http, "Content-Range").data)
+        return FAIL(&exchange->call.error, ERR_INVALID, "content_range",
+                    "send the whole file, or its parts by tus");
+    enum err e =
         upload_stream_make(exchange, request_path(&exchange->request, "reservation_id"), declared);
     if (e) return e;
     if (declared == 0)

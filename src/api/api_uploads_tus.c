@@ -106,6 +106,8 @@ static enum err prepare_new(struct exchange *exchange)
         upload_stream_make(exchange, request_text(&exchange->request, "reservation"), announced);
     if (e == ERR_TOO_LARGE) tell_bytes_max(exchange);
     if (e) return e;
+    e = upload_may_add(&exchange->call);
+    if (e) return e;
     if (stream->upload.size_bytes && announced > stream->upload.size_bytes)
         return FAIL(&exchange->call.error, ERR_TOO_LARGE, "too_many_bytes",
                     "more bytes than Upload-Length says");
@@ -147,6 +149,8 @@ static enum err commit_row(struct call *call, void *argument)
     struct upload_stream *stream = exchange->stream;
     enum err              e = find_first(call, exchange);
     if (e || stream->first_id.data) return e;
+    e = upload_may_add(call);
+    if (e) return e;
     e = upload_create(call, &stream->upload);
     if (e || !exchange->has_idempotency_key) return e;
     struct stored_reply stored = { .status = 201, .resource_id = id_str(&stream->upload.id) };

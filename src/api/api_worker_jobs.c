@@ -17,6 +17,17 @@ static enum err render_for_worker(struct call *call, struct reply *reply, const 
     return ERR_OK;
 }
 
+/* The second key of a cursor is what the job pays. A search that was cut goes on behind the last
+ * job it looked at. */
+static struct str feed_cursor(struct call *call, const struct listing *listing,
+                              const struct page_search *search, const struct job *jobs)
+{
+    if (search->count <= listing->page.rows_max && page_search_is_cut(search))
+        return page_cursor(call, listing->name, &search->last_seen, search->last_key);
+    const struct job *last = &jobs[listing_last(listing, search->count)];
+    return listing_cursor(call, listing, search->count, &last->id, last->payout_cents);
+}
+
 static enum err get_feed(struct call *call, const struct request *request, struct reply *reply)
 {
     bool           is_best_paid_first = str_eq(request_text(request, "sort"), STR("best_paid"));
@@ -29,18 +40,17 @@ static enum err get_feed(struct call *call, const struct request *request, struc
         .before = listing.page.before,
         .before_payout_cents = listing.page.key,
     };
-    struct job *jobs = NEW(call->arena, struct job, listing_rows(&listing));
-    int         count;
-    e = job_feed(call, &feed, listing_rows(&listing), jobs, &count);
+    struct job        *jobs = NEW(call->arena, struct job, listing_rows(&listing));
+    struct page_search search;
+    e = job_feed(call, &feed, listing_rows(&listing), jobs, &search);
     if (e) return e;
-    int shown = listing_shown(&listing, count);
+    int shown = listing_shown(&listing, search.count);
     reply_list_begin(reply);
     for (int i = 0; i < shown; i++) {
         e = render_for_worker(call, reply, &jobs[i]);
         if (e) return e;
     }
-    const struct job *last = &jobs[listing_last(&listing, count)];
-    reply_list_end(reply, listing_cursor(call, &listing, count, &last->id, last->payout_cents));
+    reply_list_end(reply, feed_cursor(call, &listing, &search, jobs));
     return ERR_OK;
 }
 
@@ -72,6 +82,19 @@ static enum err accept_job(struct call *call, const struct request *request, str
         reservation_accept(call, request_path(request, "job_id"), &where, &reservation, &is_new);
     if (e) return e;
     reply->status = is_new ? 201 : 200;
+    render_reservation(call, &reply->out, NULL, &reservation);
+    return ERR_OK;
+}
+
+static enum err retry_submission(struct call *call, const struct request *request,
+                                 struct reply *reply)
+{
+    struct reservation reservation;
+    struct whereabouts where = in_whereabouts(request->body);
+    enum err           e =
+        submission_retry(call, request_path(request, "submission_id"), &where, &reservation);
+    if (e) return e;
+    reply->status = 201;
     render_reservation(call, &reply->out, NULL, &reservation);
     return ERR_OK;
 }
@@ -123,6 +146,7 @@ const struct binding worker_jobs_bindings[] = {
     { .operation_id = "getWorkerFeed", .handle = get_feed },
     { .operation_id = "getWorkerJob", .handle = get_worker_job },
     { .operation_id = "acceptJob", .handle = accept_job },
+    { .operation_id = "retrySubmission", .handle = retry_submission },
     { .operation_id = "flagJob", .handle = flag_job },
     { .operation_id = "getReservations", .handle = list_reservations },
     { .operation_id = "releaseReservation", .handle = release_reservation },

@@ -249,12 +249,24 @@ static enum err check_room(struct exchange *exchange)
                 "%lld connections are busy", (long long)exchange->api->config->connections_max);
 }
 
+/* It is of no operation, but of those that its path has. */
+static void answer_preflight(struct exchange *exchange)
+{
+    error_clear(&exchange->call.error);
+    exchange->reply.status = 204;
+    exchange_finish(exchange, ERR_OK);
+}
+
 static void on_headers(void *context, struct http_exchange *http)
 {
     struct exchange *exchange = exchange_open(context, http);
     metric_add(METRIC_REQUESTS_NOW, 1);
     enum err e = check_room(exchange);
     if (e == ERR_OK) e = exchange_match(exchange);
+    if (e == ERR_METHOD && reply_is_preflight(http)) {
+        answer_preflight(exchange);
+        return;
+    }
     if (e) {
         exchange_finish(exchange, e);
         return;

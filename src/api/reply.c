@@ -173,12 +173,51 @@ static void rate_headers(struct exchange *exchange)
                       str_format(arena, "%lld", (long long)rate->reset_s));
 }
 
+/* The worker's API has no credential that a browser would add by itself: a page may only do what
+ * its token may. Keys are not for pages. */
+static bool is_for_pages(const struct http_exchange *http)
+{
+    return str_starts_with(http->path, STR("/worker/v1/")) && http_header(http, "Origin").data;
+}
+
+bool reply_is_preflight(const struct http_exchange *http)
+{
+    return is_for_pages(http) && str_eq(http->method, STR("OPTIONS")) &&
+           http_header(http, "Access-Control-Request-Method").data;
+}
+
+static void preflight_headers(struct http_exchange *http)
+{
+    http_reply_header(http, "Access-Control-Allow-Methods",
+                      STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    http_reply_header(http, "Access-Control-Allow-Headers",
+                      STR("Authorization, Content-Type, Content-Disposition, Idempotency-Key,"
+                          " X-Request-Id, X-Requested-With, X-HTTP-Method-Override, Tus-Resumable,"
+                          " Upload-Checksum, Upload-Concat, Upload-Defer-Length, Upload-Length,"
+                          " Upload-Metadata, Upload-Offset"));
+    http_reply_header(http, "Access-Control-Max-Age", STR("86400"));
+}
+
+static void cross_origin_headers(struct http_exchange *http)
+{
+    if (!is_for_pages(http)) return;
+    http_reply_header(http, "Access-Control-Allow-Origin", STR("*"));
+    if (reply_is_preflight(http)) preflight_headers(http);
+    http_reply_header(http, "Access-Control-Expose-Headers",
+                      STR("Firsthand-Submission-Id, Idempotent-Replayed, Location, Retry-After,"
+                          " Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable,"
+                          " Tus-Version, Upload-Defer-Length, Upload-Expires, Upload-Length,"
+                          " Upload-Metadata, Upload-Offset, X-RateLimit-Limit,"
+                          " X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id"));
+}
+
 void reply_send(struct exchange *exchange)
 {
     struct reply         *reply = &exchange->reply;
     struct http_exchange *http = exchange->http;
     http_reply_header(http, "X-Request-Id", id_str(&exchange->request_id));
     rate_headers(exchange);
+    cross_origin_headers(http);
     /* tus wants its version on every reply of an upload resource, refusals included. */
     if (str_starts_with(http->path, STR("/worker/v1/uploads")))
         http_reply_header(http, "Tus-Resumable", STR("1.0.0"));

@@ -4,6 +4,7 @@
 #include "domain/credits.h"
 #include "domain/freeze.h"
 #include "domain/organisation.h"
+#include "domain/reservation.h"
 #include "domain/sandbox.h"
 
 #include <assert.h>
@@ -354,17 +355,30 @@ enum err job_list(struct call *call, const struct job_filter *filter, int count,
 }
 
 static enum err read_feed(struct call *call, struct stmt *q, int count, struct job *ret_jobs,
-                          int *ret_count)
+                          struct page_search *ret_search)
 {
-    int found = 0;
-    while (found < count && stmt_step(q))
-        job_read(q, call, &ret_jobs[found++]);
-    *ret_count = found;
-    return stmt_end(q, &call->error);
+    struct page_search search = { 0 };
+    enum err           e = ERR_OK;
+    while (e == ERR_OK && search.count < count && stmt_step(q)) {
+        struct arena_mark mark = arena_mark(call->arena);
+        struct job       *job = &ret_jobs[search.count];
+        bool              is_open = false;
+        job_read(q, call, job);
+        page_search_saw(&search, &job->id);
+        search.last_key = job->payout_cents;
+        e = reservation_is_open_to_worker(call, job, &is_open);
+        if (is_open)
+            search.count++;
+        else
+            arena_rewind(call->arena, mark);
+    }
+    *ret_search = search;
+    enum err ended = stmt_end(q, &call->error);
+    return e ? e : ended;
 }
 
 enum err job_feed(struct call *call, const struct job_feed *feed, int count, struct job *ret_jobs,
-                  int *ret_count)
+                  struct page_search *ret_search)
 {
     struct str before = id_is_none(&feed->before) ? STR("job_~") : id_str(&feed->before);
     if (!feed->is_best_paid_first) {
@@ -374,9 +388,9 @@ enum err job_feed(struct call *call, const struct job_feed *feed, int count, str
                                             " AND coalesce(deadline_ms, $3 + 1) > $3"
                                             " ORDER BY id DESC LIMIT $2");
         bind_text(q, 1, before);
-        bind_int(q, 2, count);
+        bind_int(q, 2, PAGE_SCAN_ROWS_MAX);
         bind_int(q, 3, call->now_ms);
-        return read_feed(call, q, count, ret_jobs, ret_count);
+        return read_feed(call, q, count, ret_jobs, ret_search);
     }
     /* tenant: the feed shows every organisation's open live jobs */
     struct stmt *q = db_query(
@@ -386,9 +400,9 @@ enum err job_feed(struct call *call, const struct job_feed *feed, int count, str
                   " ORDER BY payout_cents DESC, id DESC LIMIT $3");
     bind_int(q, 1, id_is_none(&feed->before) ? INT64_MAX : feed->before_payout_cents);
     bind_text(q, 2, before);
-    bind_int(q, 3, count);
+    bind_int(q, 3, PAGE_SCAN_ROWS_MAX);
     bind_int(q, 4, call->now_ms);
-    return read_feed(call, q, count, ret_jobs, ret_count);
+    return read_feed(call, q, count, ret_jobs, ret_search);
 }
 
 void job_set_state(struct call *call, struct job *job, enum job_state to)

@@ -102,9 +102,10 @@ struct job_feed {
     int64_t   before_payout_cents; /* that row's; only with is_best_paid_first */
 };
 
-/* Live jobs of the live environment, of every organisation: up to count. */
+/* What is open to the acting worker (reservation_is_open_to_worker) of the live environment's live
+ * jobs, of every organisation: up to count. The search's last_key is the row's payout. */
 MUST_USE enum err job_feed(struct call *call, const struct job_feed *feed, int count,
-                           struct job *ret_jobs, int *ret_count);
+                           struct job *ret_jobs, struct page_search *ret_search);
 
 /* --- for the other domain files: the one door for changes --- */
 

@@ -31,6 +31,7 @@ struct page_search {
     int       count; /* rows found */
     int       seen_count;
     struct id last_seen; /* empty when it saw none */
+    int64_t   last_key;  /* its second sort key; 0 without one */
 };
 
 /* The search looks at a row. */

@@ -208,6 +208,21 @@ enum err reservation_may_accept(struct call *call, const struct job *job)
     return check_may_take(call, job);
 }
 
+enum err reservation_is_open_to_worker(struct call *call, const struct job *job, bool *ret_is_open)
+{
+    struct reservation held;
+    *ret_is_open = job_slots_free(job) > 0 && job->max_files_per_worker == 0;
+    if (*ret_is_open) return ERR_OK;
+    enum err e = own_held(call, job, &held, ret_is_open);
+    if (e || *ret_is_open) return e;
+    e = slot_check_free(call, job);
+    if (e == ERR_OK) e = slot_check_files(call, job, &call->actor.worker_id);
+    *ret_is_open = e == ERR_OK;
+    if (e != ERR_CONFLICT) return e;
+    error_clear(&call->error);
+    return ERR_OK;
+}
+
 /* When a lease that is taken or renewed now ends. */
 static int64_t lease_end(const struct call *call, int64_t deadline_ms, int64_t accepted_ms)
 {
@@ -421,35 +436,44 @@ static enum err check_attempt_is_open(struct call *call, const struct reservatio
     return FAIL(&call->error, ERR_CONFLICT, "reservation_expired", "it was tried again since");
 }
 
-enum err reservation_check_may_return(struct call *call, const struct reservation *reservation)
-{
-    if (reservation->state == RESERVATION_RELEASED)
-        return FAIL(&call->error, ERR_CONFLICT, "reservation_expired", "it was given back");
-    return check_attempt_is_open(call, reservation);
-}
-
-/* What accepting it anew would ask. */
+/* What accepting it anew would ask; a second attempt counted on the day of the first. */
 static enum err check_may_take_again(struct call *call, const struct job *job,
                                      const struct reservation *reservation)
 {
-    enum err e = reservation_check_may_return(call, reservation);
+    if (reservation->state == RESERVATION_RELEASED)
+        return FAIL(&call->error, ERR_CONFLICT, "reservation_expired", "it was given back");
+    enum err e = check_attempt_is_open(call, reservation);
     if (e) return e;
-    e = slot_check_today(call, &reservation->worker_id);
+    if (reservation->attempt == 1) e = slot_check_today(call, &reservation->worker_id);
     if (e) return e;
     e = slot_check_files(call, job, &reservation->worker_id);
     if (e) return e;
     return slot_check_free(call, job);
 }
 
-/* A reservation that no longer holds its slot takes a free one, or is too late. */
-static enum err take_slot_again(struct call *call, struct job *job,
-                                const struct reservation *reservation)
+static bool holds_slot(const struct call *call, const struct reservation *reservation)
 {
-    enum err e = check_may_take_again(call, job, reservation);
+    return reservation->state == RESERVATION_HELD && reservation->expires_ms > call->now_ms;
+}
+
+enum err reservation_may_use(struct call *call, const struct job *job,
+                             const struct reservation *reservation)
+{
+    if (reservation->state == RESERVATION_USED)
+        return FAIL(&call->error, ERR_CONFLICT, "reservation_used",
+                    "its file was uploaded already");
+    enum err e = slot_check_open(call, job);
+    if (e || holds_slot(call, reservation)) return e;
+    e = check_may_take_again(call, job, reservation);
     if (e == ERR_CONFLICT)
         return FAIL(&call->error, ERR_CONFLICT, "reservation_expired",
                     "the reservation has expired and cannot be taken up again");
-    if (e) return e;
+    return e;
+}
+
+/* A reservation that no longer held its slot, and may have a free one. */
+static enum err take_slot_again(struct call *call, const struct reservation *reservation)
+{
     struct stmt *q = db_query(call->db, "UPDATE reservations SET state = 'used' WHERE id = $1");
     bind_id(q, 1, &reservation->id);
     return stmt_run(q, &call->error, NULL);
@@ -457,17 +481,12 @@ static enum err take_slot_again(struct call *call, struct job *job,
 
 enum err reservation_use(struct call *call, struct job *job, const struct reservation *reservation)
 {
-    struct reservation row = *reservation;
-    if (row.state == RESERVATION_USED)
-        return FAIL(&call->error, ERR_CONFLICT, "reservation_used",
-                    "its file was uploaded already");
-    enum err e = slot_check_open(call, job);
+    enum err e = reservation_may_use(call, job, reservation);
     if (e) return e;
-    bool holds_slot = row.state == RESERVATION_HELD && row.expires_ms > call->now_ms;
     e = reservation_lapse_due(call, job);
     if (e) return e;
-    e = holds_slot ? reservation_end(call, job, &row, RESERVATION_USED)
-                   : take_slot_again(call, job, &row);
+    e = holds_slot(call, reservation) ? reservation_end(call, job, reservation, RESERVATION_USED)
+                                      : take_slot_again(call, reservation);
     if (e) return e;
     job->files_pending++;
     return ERR_OK;

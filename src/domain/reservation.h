@@ -46,6 +46,11 @@ MUST_USE enum err reservation_take(struct call *call, struct job *job, const str
  * only; where he is is not asked. */
 MUST_USE enum err reservation_may_accept(struct call *call, const struct job *job);
 
+/* Is the job open to the worker: has it a slot for him, or does he hold one? What stops him on
+ * every job alike is not asked, nor where he is. Reads only. */
+MUST_USE enum err reservation_is_open_to_worker(struct call *call, const struct job *job,
+                                                bool *ret_is_open);
+
 /* Take a slot for the second attempt of a submission; the caller has checked it may be retried.
  * ERR_CONFLICT "worker_capped" | "job_full". Changes *job, which the caller saves. */
 MUST_USE enum err reservation_for_retry(struct call *call, struct job *job,
@@ -73,10 +78,14 @@ MUST_USE enum err reservation_release(struct call *call, struct str id_text);
  * extend. */
 MUST_USE enum err reservation_renew(struct call *call, const struct reservation *reservation);
 
+/* May a file still come for it? Reads only. One that has lapsed may take a free slot again if it
+ * could be accepted now; not one that was given back, nor one for a retry that was asked for again
+ * since. ERR_CONFLICT "reservation_used" | "job_closed" | "reservation_expired". */
+MUST_USE enum err reservation_may_use(struct call *call, const struct job *job,
+                                      const struct reservation *reservation);
+
 /* The upload is complete: turn the slot from reserved into pending. *reservation is as read in this
- * transaction. A lapsed one takes a free slot again if it could be accepted now; one that was given
- * back does not, nor one for a retry that was asked for again since. ERR_CONFLICT "job_closed" |
- * "reservation_expired" | "reservation_used". Changes *job, which the caller saves. */
+ * transaction. Refuses as reservation_may_use. Changes *job, which the caller saves. */
 MUST_USE enum err reservation_use(struct call *call, struct job *job,
                                   const struct reservation *reservation);
 
@@ -88,12 +97,6 @@ MUST_USE enum err reservation_lapse_due(struct call *call, struct job *job);
 
 /* The same for up to count reservations of any job; *ret_count = written down. */
 MUST_USE enum err reservation_lapse_all_due(struct call *call, int count, int *ret_count);
-
-/* May a reservation that no longer holds its slot take one again, if there is one? Not when it was
- * given back, nor when its submission was tried again through another. ERR_CONFLICT
- * "reservation_expired". */
-MUST_USE enum err reservation_check_may_return(struct call              *call,
-                                               const struct reservation *reservation);
 
 /* Slots free now, lapsed reservations not counted, without writing. */
 MUST_USE enum err reservation_slots_open(struct call *call, const struct job *job,

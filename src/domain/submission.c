@@ -280,12 +280,14 @@ static enum err read_for_retry(struct call *call, struct str id_text, struct job
     return submission_get_own(call, id_text, ret_row);
 }
 
-enum err submission_retry(struct call *call, struct str id_text,
+enum err submission_retry(struct call *call, struct str id_text, const struct whereabouts *where,
                           struct reservation *ret_reservation)
 {
     struct job        job;
     struct submission row;
     enum err          e = read_for_retry(call, id_text, &job, &row);
+    if (e) return e;
+    e = slot_check_place(call, &job, where);
     if (e) return e;
     if (!submission_may_retry(&row))
         return FAIL(&call->error, ERR_CONFLICT, "not_retryable",

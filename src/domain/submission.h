@@ -73,11 +73,13 @@ struct verdict {
 MUST_USE enum err submission_judge(struct call *call, const struct task *task,
                                    const struct verdict *verdict);
 
-/* Ask for the second attempt of the acting worker's rejected submission.
- * ERR_NOT_FOUND "submission"; ERR_CONFLICT "not_retryable" (state, stars, attempt), "job_closed",
- * "worker_capped", "job_full". */
+/* Ask for the second attempt of the acting worker's rejected submission. ERR_NOT_FOUND
+ * "submission"; ERR_UNPROCESSABLE "body_invalid" and ERR_FORBIDDEN "outside_area" as
+ * slot_check_place; ERR_CONFLICT "not_retryable" (state, stars, attempt) | "job_closed" |
+ * "worker_capped" | "job_full" — in that order. */
 MUST_USE enum err submission_retry(struct call *call, struct str id_text,
-                                   struct reservation *ret_reservation);
+                                   const struct whereabouts *where,
+                                   struct reservation       *ret_reservation);
 bool              submission_may_retry(const struct submission *submission);
 
 /* Any submission, for runners. ERR_NOT_FOUND "submission". */

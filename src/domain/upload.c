@@ -1,7 +1,6 @@
 #include "domain/upload.h"
 
 #include "base/num.h"
-#include "domain/slot_rules.h"
 
 #include <assert.h>
 #include <string.h>
@@ -53,24 +52,8 @@ enum err upload_may_begin(struct call *call, const struct reservation *reservati
     struct job job;
     enum err   e = job_get_any(call, &reservation->job_id, &job);
     if (e) return e;
-    if (reservation->state == RESERVATION_USED) {
-        *ret_job = job;
-        return ERR_OK;
-    }
-    e = slot_check_open(call, &job);
+    if (reservation->state != RESERVATION_USED) e = reservation_may_use(call, &job, reservation);
     if (e) return e;
-    bool holds_slot =
-        reservation->state == RESERVATION_HELD && reservation->expires_ms > call->now_ms;
-    int64_t slots_open = 1;
-    if (!holds_slot) {
-        e = reservation_check_may_return(call, reservation);
-        if (e) return e;
-        e = reservation_slots_open(call, &job, &slots_open);
-        if (e) return e;
-    }
-    if (slots_open <= 0)
-        return FAIL(&call->error, ERR_CONFLICT, "reservation_expired",
-                    "the reservation has expired and every slot is taken");
     *ret_job = job;
     return ERR_OK;
 }
@@ -96,6 +79,21 @@ static void upload_read(struct call *call, struct stmt *q, struct upload *row)
     };
     /* Time acts at its instant; the sweeper only writes it down. */
     if (row->state == UPLOAD_OPEN && row->expires_ms <= call->now_ms) row->state = UPLOAD_EXPIRED;
+}
+
+enum err upload_may_add(struct call *call)
+{
+    struct stmt *q = db_query(call->db, "SELECT count(*) FROM uploads WHERE worker_id = $1"
+                                        " AND state = 'open' AND expires_ms > $2");
+    bind_id(q, 1, &call->actor.worker_id);
+    bind_int(q, 2, call->now_ms);
+    int64_t  open = stmt_step(q) ? column_int(q, 0) : 0;
+    enum err e = stmt_end(q, &call->error);
+    if (e) return e;
+    if (open >= call->config->worker_reservations_max * UPLOADS_OPEN_PER_SLOT_MAX)
+        return FAIL(&call->error, ERR_CONFLICT, "uploads_capped",
+                    "%lld of your uploads are unfinished", (long long)open);
+    return ERR_OK;
 }
 
 enum err upload_create(struct call *call, struct upload *upload)

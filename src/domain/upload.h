@@ -16,6 +16,9 @@ enum upload_state {
 };
 
 enum { UPLOAD_METADATA_BYTES_MAX = 4096 };
+/* Open uploads of a worker, for each slot that a worker may hold: who lost sight of one begins
+ * another, and nobody fills the disk. */
+enum { UPLOADS_OPEN_PER_SLOT_MAX = 8 };
 static const int64_t UPLOAD_IMAGE_BYTES_MAX = (int64_t)50 << 20;
 static const int64_t UPLOAD_AUDIO_BYTES_MAX = (int64_t)200 << 20;
 static const int64_t UPLOAD_VIDEO_BYTES_MAX = (int64_t)2 << 30;
@@ -41,6 +44,9 @@ int64_t upload_bytes_max(unsigned formats);
  * ERR_CONFLICT "job_closed" | "reservation_expired". *ret_job is set on success. */
 MUST_USE enum err upload_may_begin(struct call *call, const struct reservation *reservation,
                                    struct job *ret_job);
+
+/* May the acting worker have one more open upload? Reads only. ERR_CONFLICT "uploads_capped". */
+MUST_USE enum err upload_may_add(struct call *call);
 
 /* Insert as given; state, created_ms and expires_ms are filled in here. */
 MUST_USE enum err upload_create(struct call *call, struct upload *upload);

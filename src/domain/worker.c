@@ -83,6 +83,15 @@ enum err worker_simulated(struct call *call, const struct id *org_id, int64_t nu
 
 /* --- sessions --- */
 
+static enum err drop_expired_sessions(struct call *call, const struct id *worker_id)
+{
+    struct stmt *q = db_query(call->db, "DELETE FROM worker_sessions WHERE worker_id = $1"
+                                        " AND last_used_ms + lifetime_ms <= $2");
+    bind_id(q, 1, worker_id);
+    bind_int(q, 2, call->now_ms);
+    return stmt_run(q, &call->error, NULL);
+}
+
 enum err worker_session_create(struct call *call, const struct id *worker_id, int64_t lifetime_ms,
                                struct worker_session *ret_session)
 {
@@ -92,6 +101,8 @@ enum err worker_session_create(struct call *call, const struct id *worker_id, in
         .token = secret_new(SESSION_PREFIX, call->arena),
         .expires_ms = lifetime_ms ? call->now_ms + lifetime_ms : 0,
     };
+    enum err e = drop_expired_sessions(call, worker_id);
+    if (e) return e;
     int          server_key;
     struct str   hash = secret_hash_new(call->keyring, session.token, call->arena, &server_key);
     struct stmt *q = db_query(call->db, "INSERT INTO worker_sessions (token_hash, id, worker_id,"
@@ -103,7 +114,7 @@ enum err worker_session_create(struct call *call, const struct id *worker_id, in
     bind_int(q, 4, call->now_ms);
     bind_nonzero(q, 5, lifetime_ms);
     bind_int(q, 6, server_key);
-    enum err e = stmt_run(q, &call->error, NULL);
+    e = stmt_run(q, &call->error, NULL);
     if (e) return e;
     *ret_session = session;
     return ERR_OK;

@@ -26,7 +26,7 @@ MUST_USE enum err worker_create(struct call *call, struct str name, struct str e
 MUST_USE enum err worker_simulated(struct call *call, const struct id *org_id, int64_t number,
                                    struct id *ret_id);
 
-/* A session of lifetime_ms from its last use; 0 = does not expire. */
+/* A session of lifetime_ms from its last use; 0 = does not expire. The worker's expired ones go. */
 MUST_USE enum err worker_session_create(struct call *call, const struct id *worker_id,
                                         int64_t lifetime_ms, struct worker_session *ret_session);
 MUST_USE enum err worker_session_delete(struct call *call); /* the acting one */

@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import * as tus from "tus-js-client";
 import { CutProxy } from "../lib/cut-proxy.mjs";
 import { pngImage } from "../lib/media.mjs";
+import { pageStack } from "../lib/page.mjs";
 import { sha256 } from "../lib/samples.mjs";
 import { start } from "../lib/server.mjs";
 import { Tus } from "../lib/tus.mjs";
@@ -103,6 +104,17 @@ test("an upload that says POST where it means PATCH", async () => {
   const it = await slot();
   await finished(it.file, options(it.client, { endpoint: it.reservation.upload_url, overridePatchMethod: true }));
   await arrivedWhole(it);
+});
+
+test("an upload from a page of another origin", async () => {
+  const it = await slot();
+  const finish = (extra) => finished(it.file, options(it.client, { httpStack: pageStack, addRequestId: true, ...extra }));
+  const first = await finish({ endpoint: it.reservation.upload_url, chunkSize: 50_000, uploadDataDuringCreation: true, retryDelays: null });
+  await arrivedWhole(it);
+  await finish({ uploadUrl: first.url, retryDelays: null });
+  const begun = await new Tus(it.client).begin(it.reservation.id, it.file.length);
+  await tus.Upload.terminate(`${server.base}${begun}`, options(it.client, { httpStack: pageStack, retryDelays: null }));
+  assert.equal((await new Tus(it.client).head(begun)).status, 410);
 });
 
 test("cut at random places it goes on by itself", async () => {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { assertRefused, openMarket } from "../lib/market.mjs";
+import { sample } from "../lib/samples.mjs";
 
 const BERLIN = { lat: 52.516275, lng: 13.377704, radius_km: 2.5 };
 const ABSENT = {
@@ -145,6 +146,21 @@ describe("a job with a location", () => {
     const where = { lat: 52.51230456, lng: 13.37650987 };
     assert.equal((await accept(job, where, worker)).status, 201);
     assert.ok(!market.server.logLines.join("\n").includes("13.37650987"));
+  });
+
+  it("asks again for a second try", async () => {
+    const retry = (submission, body) => market.worker.post(`/worker/v1/submissions/${submission.id}/retry`, body);
+    const first = await accept(await market.job({ location: BERLIN }), BERLIN);
+    const sent = await market.worker.putFile(first.json.id, sample("blurred.jpg"));
+    const submission = await market.scored(sent.json);
+    assert.equal(submission.may_retry, true);
+    const missing = await retry(submission);
+    assert.equal(missing.status, 422, missing.text);
+    assert.deepEqual(faultsOf(missing), [["lat", "required"], ["lng", "required"]]);
+    assertRefused(await retry(submission, { lat: BERLIN.lat, lng: -BERLIN.lng }), 403, "outside_area");
+    const taken = await retry(submission, { lat: BERLIN.lat, lng: BERLIN.lng });
+    assert.equal(taken.status, 201, taken.text);
+    assert.equal((await market.worker.putFile(taken.json.id, sample("photo-2.jpg"))).json.attempt, 2);
   });
 
   it("asks nothing of those who accept another job", async () => {

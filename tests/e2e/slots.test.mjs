@@ -187,6 +187,66 @@ describe("accepting", () => {
   });
 });
 
+describe("the feed", () => {
+  let market, other;
+  before(async () => {
+    market = await openMarket({ tasks: "off" });
+    other = await market.newWorker();
+  });
+  after(() => market?.stop());
+
+  const feedOf = async (worker, sort) => (await worker.all(`/worker/v1/jobs?sort=${sort}`, { limit: 2 })).map(({ id }) => id);
+  const shows = async (worker, job) => {
+    const [newest, best] = [await feedOf(worker, "newest"), await feedOf(worker, "best_paid")];
+    assert.deepEqual([...newest].sort(), [...best].sort(), "both orders show the same");
+    return newest.includes(job.id);
+  };
+
+  it("leaves out what is full, but for whoever holds one of its slots", async () => {
+    const job = await market.job();
+    assert.equal(await shows(other, job), true);
+    const reservation = await market.worker.accept(job.id);
+    assert.equal(await shows(other, job), false);
+    assert.equal(await shows(market.worker, job), true);
+    const sent = await market.worker.putFile(reservation.id, sample("photo-2.jpg"));
+    assert.equal(sent.status, 201, sent.text);
+    assert.equal(await shows(market.worker, job), false, "the file waits for its stars");
+  });
+
+  it("has it again when a slot is given back, or has lapsed", async () => {
+    const job = await market.job();
+    const reservation = await market.worker.accept(job.id);
+    await market.worker.delete(`/worker/v1/reservations/${reservation.id}`);
+    assert.equal(await shows(other, job), true);
+    await market.worker.accept(job.id);
+    assert.equal(await shows(other, job), false);
+    await market.server.advance(TTL_S + 1);
+    assert.equal(await shows(other, job), true, "with nobody sweeping");
+  });
+
+  it("leaves out what takes no more of this worker", async () => {
+    const job = await market.job({ files_needed: 3, max_files_per_worker: 1 });
+    const reservation = await market.worker.accept(job.id);
+    assert.equal(await shows(market.worker, job), true, "he holds it");
+    const sent = await market.worker.putFile(reservation.id, sample("photo-3.jpg"));
+    assert.equal(sent.status, 201, sent.text);
+    assert.equal(await shows(market.worker, job), false);
+    assert.equal(await shows(other, job), true);
+  });
+
+  it("goes on behind what it leaves out, in either order", async () => {
+    const worker = await market.newWorker();
+    const jobs = [];
+    for (let i = 0; i < 9; i++) jobs.push(await market.job({ price_per_file_cents: 500 + (i % 4) }));
+    for (const job of jobs.filter((_, i) => i % 3 !== 0)) await other.accept(job.id);
+    for (const sort of ["newest", "best_paid"]) {
+      const mine = new Set(jobs.map(({ id }) => id));
+      const shown = (await feedOf(worker, sort)).filter((id) => mine.has(id));
+      assert.deepEqual([...shown].sort(), [jobs[0], jobs[3], jobs[6]].map(({ id }) => id).sort(), sort);
+    }
+  });
+});
+
 describe("progress renews a reservation", () => {
   const MAX_S = 75 * MINUTE;
   let market;

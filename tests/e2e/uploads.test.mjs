@@ -145,6 +145,14 @@ test("an empty file is of no type", async () => {
   assert.equal((await client.putFile(reservation.id, file)).status, 201);
 });
 
+test("a PUT of a part of a file is refused, and the slot is kept", async () => {
+  const { client, reservation, file } = await slot();
+  const range = { "content-range": `bytes 0-${file.length - 101}/${file.length}` };
+  const reply = await client.putFile(reservation.id, file.subarray(0, file.length - 100), { headers: range });
+  assert.deepEqual([reply.status, codeOf(reply)], [400, "content_range"]);
+  assert.equal((await client.putFile(reservation.id, file)).status, 201);
+});
+
 test("a PUT that breaks off leaves nothing behind", async () => {
   const { client, reservation, file } = await slot();
   const socket = net.connect({ host: client.base.hostname, port: Number(client.base.port) });
@@ -403,6 +411,30 @@ test("an upload is its worker's alone", async () => {
   assert.equal((await other.client.putFile(reservation.id, file)).status, 404);
   assert.equal((await new Tus(buyer).head(location)).status, 401);
   assert.equal((await tus.patch(location, 0, file)).status, 204);
+});
+
+test("a worker has so many unfinished uploads, however many slots he had", async () => {
+  const small = await start({ "worker-reservations-max": "1" });
+  try {
+    const org = await small.createOrg({ credits: 10_000 });
+    const job = await small.client(org.live_key).createJob({ accepted_formats: ["image/png"] });
+    const client = small.client((await small.createWorker()).token);
+    const tus = new Tus(client);
+    const begun = [];
+    for (let i = 0; i < 8; i++) {
+      const reservation = await client.accept(job.id);
+      begun.push(await tus.begin(reservation.id, 1000));
+      assert.equal((await client.delete(`/worker/v1/reservations/${reservation.id}`)).status, 204);
+    }
+    const reservation = await client.accept(job.id);
+    const file = pngImage({ seed: seed++ });
+    const refused = await tus.create(reservation.id, { length: file.length, body: file });
+    assert.deepEqual([refused.status, codeOf(refused)], [409, "uploads_capped"]);
+    assert.equal((await tus.terminate(begun[0])).status, 204);
+    assert.equal((await tus.create(reservation.id, { length: file.length, body: file })).status, 201);
+  } finally {
+    await small.stop();
+  }
 });
 
 test("a terminated upload is gone and the slot is kept", async () => {

@@ -35,6 +35,7 @@ export const BODIES = Object.freeze({
   joinWithInvite: { invite: "nothing", name: "Wanda", email: "wanda@example.com", password: "correct horse" },
   createWorkerSession: { email: "wanda@example.com", password: "correct horse" },
   acceptJob: { lat: 0, lng: 0 },
+  retrySubmission: { lat: 0, lng: 0 },
   flagJob: { reason: "It asks for faces." },
   advanceTestClock: { seconds: 1 },
 });

@@ -331,7 +331,9 @@ static enum err server_do(struct model *model, const struct doing *doing, struct
     case OP_RENEW: return server_renew(model, &ref->leases[object]);
     case OP_RECEIVE: return server_receive(model, &ref->leases[object], operation->bytes);
     case OP_JUDGE: return submission_judge(call, &doing->task, &doing->verdict);
-    case OP_RETRY: return submission_retry(call, id_str(&ref->subs[object].id), &done->lease);
+    case OP_RETRY:
+        return submission_retry(call, id_str(&ref->subs[object].id), &(struct whereabouts){ 0 },
+                                &done->lease);
     case OP_DELIVER: return server_deliver(model);
     case OP_GRANT:
         if (operation->grant == TRANSFER_PURCHASE)

@@ -380,7 +380,8 @@ static inline struct reservation market_retry(struct market           *market,
 {
     struct reservation reservation;
     market_as_worker(market, &submission->worker_id);
-    DONE(market, submission_retry(&market->call, id_str(&submission->id), &reservation));
+    DONE(market, submission_retry(&market->call, id_str(&submission->id),
+                                  &(struct whereabouts){ 0 }, &reservation));
     return reservation;
 }
 

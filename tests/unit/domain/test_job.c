@@ -219,23 +219,82 @@ static void list_is_newest_first_and_filters_combine(void **state)
 
 static void feed_shows_open_live_jobs_by_time_or_pay(void **state)
 {
-    struct market *market = *state;
-    struct job     rows[4], cheap = market_job(market, 1, 10), dear = market_job(market, 1, 90);
-    struct job     middle = market_job(market, 1, 50), gone = market_job(market, 1, 99);
-    int            count;
+    struct market     *market = *state;
+    struct job         rows[4], cheap = market_job(market, 1, 10), dear = market_job(market, 1, 90);
+    struct job         middle = market_job(market, 1, 50), gone = market_job(market, 1, 99);
+    struct page_search search;
     market_cancel(market, &gone.id);
     struct job_feed feed = { .is_best_paid_first = true };
-    DONE(market, job_feed(&market->call, &feed, 4, rows, &count));
-    assert_int_equal(count, 3);
+    DONE(market, job_feed(&market->call, &feed, 4, rows, &search));
+    assert_int_equal(search.count, 3);
     assert_true(id_eq(&rows[0].id, &dear.id) && id_eq(&rows[2].id, &cheap.id));
     feed.before = rows[0].id;
     feed.before_payout_cents = rows[0].payout_cents;
-    DONE(market, job_feed(&market->call, &feed, 1, rows, &count));
-    assert_true(count == 1 && id_eq(&rows[0].id, &middle.id));
+    DONE(market, job_feed(&market->call, &feed, 1, rows, &search));
+    assert_true(search.count == 1 && id_eq(&rows[0].id, &middle.id));
     feed = (struct job_feed){ 0 };
-    DONE(market, job_feed(&market->call, &feed, 4, rows, &count));
-    assert_int_equal(count, 3);
+    DONE(market, job_feed(&market->call, &feed, 4, rows, &search));
+    assert_int_equal(search.count, 3);
     assert_true(id_eq(&rows[0].id, &middle.id) && id_eq(&rows[2].id, &cheap.id));
+}
+
+static void feed_leaves_out_what_is_full_for_the_worker(void **state)
+{
+    struct market     *market = *state;
+    struct id          holder_id = market_worker(market), other_id = market_worker(market);
+    struct job         rows[2], full = market_job(market, 1, 90), open = market_job(market, 1, 10);
+    struct reservation held = market_accept(market, &holder_id, &full.id);
+    struct page_search search;
+    struct job_feed    feed = { .is_best_paid_first = true };
+    DONE(market, job_feed(&market->call, &feed, 2, rows, &search));
+    assert_int_equal(search.count, 2);
+    market_as_worker(market, &other_id);
+    DONE(market, job_feed(&market->call, &feed, 2, rows, &search));
+    assert_int_equal(search.count, 1);
+    assert_true(id_eq(&rows[0].id, &open.id));
+    market->now_ms = held.expires_ms;
+    DONE(market, job_feed(&market->call, &feed, 2, rows, &search));
+    assert_int_equal(search.count, 2);
+}
+
+/* Full copies of a job, older and better paid than any that a test makes. */
+static void fill_with_full_jobs(struct market *market, const struct job *model, int count)
+{
+    struct error error = { 0 };
+    struct stmt *q = db_query(
+        market->db, "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers"
+                    " WHERE n < $2) INSERT INTO jobs (id, org_id, environment, type, description,"
+                    " files_needed, formats, price_cents, fee_ppm, payout_cents, metadata,"
+                    " min_stars, created_ms, status, files_approved, files_pending,"
+                    " slots_reserved, escrow_cents)"
+                    " SELECT printf('job_00000000000000000000%06d', n), org_id, environment, type,"
+                    " description, 1, formats, 1000, 0, 1000, metadata, min_stars, created_ms,"
+                    " 'open', 0, 1, 0, 0 FROM jobs, numbers WHERE id = $1");
+    bind_id(q, 1, &model->id);
+    bind_int(q, 2, count);
+    if (stmt_run(q, &error, NULL)) fail_msg("%s: %s", error.slug, error.detail);
+}
+
+static void feed_is_cut_after_so_many_jobs_and_goes_on_behind_the_last(void **state)
+{
+    struct market     *market = *state;
+    struct id          worker_id = market_worker(market);
+    struct job         open = market_job(market, 1, 10), row;
+    struct page_search search;
+    struct job_feed    feed = { .is_best_paid_first = true };
+    market->is_broken = true; /* their files are nowhere */
+    fill_with_full_jobs(market, &open, PAGE_SCAN_ROWS_MAX + 1);
+    market_as_worker(market, &worker_id);
+    DONE(market, job_feed(&market->call, &feed, 1, &row, &search));
+    assert_int_equal(search.count, 0);
+    assert_true(page_search_is_cut(&search));
+    assert_string_equal(search.last_seen.text, "job_00000000000000000000000002");
+    assert_int_equal(search.last_key, 1000);
+    feed.before = search.last_seen;
+    feed.before_payout_cents = search.last_key;
+    DONE(market, job_feed(&market->call, &feed, 1, &row, &search));
+    assert_int_equal(search.count, 1);
+    assert_true(id_eq(&row.id, &open.id));
 }
 
 /* --- states --- */
@@ -445,7 +504,9 @@ static void cancel_puts_a_waiting_retry_back_to_rejected(void **state)
     assert_int_equal(submission.stars, 2);
     struct reservation reservation;
     market_as_worker(market, &worker_id);
-    REFUSED_UNWRITTEN(market, submission_retry(&market->call, id_str(&submission.id), &reservation),
+    REFUSED_UNWRITTEN(market,
+                      submission_retry(&market->call, id_str(&submission.id),
+                                       &(struct whereabouts){ 0 }, &reservation),
                       ERR_CONFLICT, "job_closed");
 }
 
@@ -482,6 +543,8 @@ int main(void)
         market_test(workers_find_live_jobs_only),
         market_test(list_is_newest_first_and_filters_combine),
         market_test(feed_shows_open_live_jobs_by_time_or_pay),
+        market_test(feed_leaves_out_what_is_full_for_the_worker),
+        market_test(feed_is_cut_after_so_many_jobs_and_goes_on_behind_the_last),
         market_test(job_completes_exactly_with_its_last_approval),
         market_test(job_of_one_file_goes_from_open_to_completed),
         market_test(job_stays_open_through_rejections),

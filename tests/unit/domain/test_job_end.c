@@ -92,7 +92,9 @@ static void retry_is_closed_from_the_deadline_on(void **state)
     submission = market_judge(market, &submission, 2);
     market->now_ms = job.deadline_ms;
     market_as_worker(market, &worker_id);
-    REFUSED(market, submission_retry(&market->call, id_str(&submission.id), &reservation),
+    REFUSED(market,
+            submission_retry(&market->call, id_str(&submission.id), &(struct whereabouts){ 0 },
+                             &reservation),
             ERR_CONFLICT, "job_closed");
 }
 
@@ -104,7 +106,6 @@ static void job_reads_as_cancelled_at_its_deadline_before_the_sweep(void **state
     struct job_filter  filter = { .state = JOB_OPEN, .type = JOB_TYPE__COUNT };
     struct job_feed    feed = { 0 };
     int64_t            slots;
-    int                count;
     market->now_ms = job.deadline_ms - 1;
     assert_int_equal(job_state_now(&(struct job){ .state = JOB_OPEN }), JOB_OPEN);
     DONE(market, job_list(&market->call, &filter, 2, rows, &search));
@@ -122,8 +123,8 @@ static void job_reads_as_cancelled_at_its_deadline_before_the_sweep(void **state
     assert_int_equal(slots, 0);
     for (int best_paid = 0; best_paid < 2; best_paid++) {
         feed.is_best_paid_first = best_paid;
-        DONE(market, job_feed(&market->call, &feed, 2, rows, &count));
-        assert_int_equal(count, 0);
+        DONE(market, job_feed(&market->call, &feed, 2, rows, &search));
+        assert_int_equal(search.count, 0);
     }
 }
 

@@ -123,6 +123,38 @@ static void job_with_a_place_asks_for_each_missing_coordinate(void **state)
     }
 }
 
+static enum err retry_at(struct market *market, const struct id *submission_id, double lat,
+                         double lng)
+{
+    struct reservation reservation;
+    struct whereabouts where = { true, true, geo_point_at(lat, lng) };
+    return submission_retry(&market->call, id_str(submission_id), &where, &reservation);
+}
+
+static void retry_asks_where_the_worker_is_as_accept_does(void **state)
+{
+    struct market     *market = *state;
+    struct job         job = job_with_place(market);
+    struct id          worker_id = market_worker(market);
+    struct reservation held;
+    bool               is_new;
+    struct whereabouts where = { true, true, job.place };
+    market_as_worker(market, &worker_id);
+    DONE(market, reservation_accept(&market->call, id_str(&job.id), &where, &held, &is_new));
+    struct received   bytes = market_bytes(market);
+    struct submission first = market_receive(market, &held, &bytes);
+    market_judge(market, &first, 2);
+    market_as_worker(market, &worker_id);
+    where = (struct whereabouts){ 0 };
+    REFUSED_UNWRITTEN(market, submission_retry(&market->call, id_str(&first.id), &where, &held),
+                      ERR_UNPROCESSABLE, "body_invalid");
+    assert_int_equal(market->call.error.faults_count, 2);
+    REFUSED_UNWRITTEN(market, retry_at(market, &first.id, 52.516275 + 0.009, 13.377704),
+                      ERR_FORBIDDEN, "outside_area");
+    DONE(market, retry_at(market, &first.id, 52.516275 + 0.0089, 13.377704));
+    assert_counters(market, &job.id, 0, 0, 1);
+}
+
 /* It is his already, wherever he has gone since. */
 static void unused_reservation_is_given_again_without_asking_where(void **state)
 {
@@ -306,6 +338,21 @@ static void what_a_worker_holds_counts_as_sent(void **state)
     REFUSED_UNWRITTEN(market, accept(market, &second.id), ERR_CONFLICT, "worker_capped");
 }
 
+/* It is the same submission, which was counted when it first came. */
+static void second_try_is_no_second_file_of_the_day(void **state)
+{
+    struct market    *market = *state;
+    struct id         worker_id = market_worker(market);
+    struct job        job = market_job(market, 1, 1);
+    struct received   bytes = market_bytes(market);
+    struct submission first = market_submit(market, &worker_id, &job.id);
+    market_judge(market, &first, 2);
+    market->config.worker_submissions_per_day = 1;
+    struct reservation lapsed = market_retry(market, &first);
+    market->now_ms = lapsed.expires_ms;
+    market_receive(market, &lapsed, &bytes);
+}
+
 /* A lapsed slot may be taken up again long after it was accepted. */
 static void file_counts_on_the_day_it_is_sent_however_old_its_slot(void **state)
 {
@@ -379,7 +426,9 @@ static void retry_does_not_get_round_the_cap(void **state)
     struct reservation reservation;
     market_judge(market, &first, 2);
     market_submit(market, &worker_id, &job.id);
-    REFUSED_UNWRITTEN(market, submission_retry(&market->call, id_str(&first.id), &reservation),
+    REFUSED_UNWRITTEN(market,
+                      submission_retry(&market->call, id_str(&first.id), &(struct whereabouts){ 0 },
+                                       &reservation),
                       ERR_CONFLICT, "worker_capped");
 }
 
@@ -408,7 +457,9 @@ static void retry_needs_room_among_what_the_worker_holds(void **state)
     market_judge(market, &first, 2);
     market->config.worker_reservations_max = 1;
     market_accept(market, &worker_id, &other.id);
-    REFUSED_UNWRITTEN(market, submission_retry(&market->call, id_str(&first.id), &reservation),
+    REFUSED_UNWRITTEN(market,
+                      submission_retry(&market->call, id_str(&first.id), &(struct whereabouts){ 0 },
+                                       &reservation),
                       ERR_CONFLICT, "worker_capped");
 }
 
@@ -693,6 +744,7 @@ int main(void)
         market_test(accept_while_holding_one_returns_that_one),
         market_test(job_with_a_place_is_accepted_inside_its_radius_only),
         market_test(job_with_a_place_asks_for_each_missing_coordinate),
+        market_test(retry_asks_where_the_worker_is_as_accept_does),
         market_test(unused_reservation_is_given_again_without_asking_where),
         market_test(lease_ends_with_the_job_at_the_latest),
         market_test(accept_at_the_instant_the_own_one_lapses_gives_a_new_one),
@@ -705,6 +757,7 @@ int main(void)
         market_test(worker_holds_only_so_many_reservations),
         market_test(worker_sends_only_so_many_files_in_a_day),
         market_test(what_a_worker_holds_counts_as_sent),
+        market_test(second_try_is_no_second_file_of_the_day),
         market_test(file_counts_on_the_day_it_is_sent_however_old_its_slot),
         market_test(no_limit_of_files_a_day_is_no_limit),
         market_test(job_takes_only_so_many_files_of_one_worker),

@@ -12,7 +12,8 @@
 static enum err retry(struct market *market, const struct submission *submission)
 {
     struct reservation reservation;
-    return submission_retry(&market->call, id_str(&submission->id), &reservation);
+    return submission_retry(&market->call, id_str(&submission->id), &(struct whereabouts){ 0 },
+                            &reservation);
 }
 
 static int64_t tasks_of(struct market *market, const struct id *subject_id)
@@ -407,8 +408,10 @@ static void retry_of_anothers_submission_is_not_found(void **state)
     struct reservation reservation;
     market_as_worker(market, &other_id);
     REFUSED_UNWRITTEN(market, retry(market, &submission), ERR_NOT_FOUND, "submission");
-    REFUSED_UNWRITTEN(market, submission_retry(&market->call, STR("sub_x"), &reservation),
-                      ERR_NOT_FOUND, "submission");
+    REFUSED_UNWRITTEN(
+        market,
+        submission_retry(&market->call, STR("sub_x"), &(struct whereabouts){ 0 }, &reservation),
+        ERR_NOT_FOUND, "submission");
 }
 
 static void retry_is_the_same_submission_and_may_be_approved(void **state)

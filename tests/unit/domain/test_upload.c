@@ -189,6 +189,44 @@ static void beginning_asks_what_the_finish_would_ask(void **state)
     house_ok(house, upload_may_begin(&house->call, &lapsed, &found));
 }
 
+/* Two gigabytes on their way in vain would be the price of asking later. */
+static void beginning_after_the_lapse_asks_for_the_workers_caps(void **state)
+{
+    struct house *house = *state;
+    struct job    first = house_job(house, 1, BIT(MEDIA_PNG)), found;
+    struct job    second = house_job(house, 1, BIT(MEDIA_PNG));
+    house_worker(house);
+    struct reservation lapsed = house_reservation(house, &first);
+    house_advance(house, HOUR_MS);
+    house_reservation(house, &second);
+    house->config.worker_submissions_per_day = 1;
+    house_refuses(house, upload_may_begin(&house->call, &lapsed, &found), ERR_CONFLICT,
+                  "reservation_expired");
+}
+
+static void worker_has_so_many_unfinished_uploads(void **state)
+{
+    struct house *house = *state;
+    struct scene  scene = scene_of(house);
+    struct upload last = { 0 };
+    house->config.worker_reservations_max = 2;
+    for (int i = 0; i < 2 * UPLOADS_OPEN_PER_SLOT_MAX; i++) {
+        house_ok(house, upload_may_add(&house->call));
+        last = upload_of(house, &scene.reservation, 10);
+    }
+    house_refuses(house, upload_may_add(&house->call), ERR_CONFLICT, "uploads_capped");
+    house_ok(house, upload_end(&house->call, &last, UPLOAD_TERMINATED));
+    house_ok(house, upload_may_add(&house->call));
+    upload_of(house, &scene.reservation, 10);
+    house_refuses(house, upload_may_add(&house->call), ERR_CONFLICT, "uploads_capped");
+    struct actor worker = house->call.actor;
+    house_worker(house);
+    house_ok(house, upload_may_add(&house->call)); /* another's are another's */
+    house_advance(house, house->config.reservation_max_ms);
+    house->call.actor = worker;
+    house_ok(house, upload_may_add(&house->call)); /* their time is over, swept or not */
+}
+
 static bool is_wanted(struct house *house, struct str name)
 {
     bool is_wanted = false;
@@ -240,6 +278,8 @@ int main(void)
         house_test(a_promised_length_is_set_once),
         house_test(time_expires_an_upload_before_the_sweeper_writes_it_down),
         house_test(beginning_asks_what_the_finish_would_ask),
+        house_test(beginning_after_the_lapse_asks_for_the_workers_caps),
+        house_test(worker_has_so_many_unfinished_uploads),
         house_test(bytes_are_wanted_as_long_as_a_row_may_need_them),
         cmocka_unit_test(the_largest_format_sets_the_size),
     };

@@ -211,6 +211,31 @@ static void session_of_the_operator_does_not_expire(void **state)
     authenticated(at, made.token);
 }
 
+static int64_t sessions_count(struct store_call *at)
+{
+    struct stmt *q = db_query(at->db, "SELECT count(*) FROM worker_sessions");
+    int64_t      count = stmt_step(q) ? column_int(q, 0) : -1;
+    assert_int_equal(stmt_end(q, &at->call.error), ERR_OK);
+    return count;
+}
+
+static void signing_in_leaves_no_session_that_has_expired(void **state)
+{
+    struct store_call    *at = *state;
+    struct id             jo = worker(at, "jo@b.c"), other = worker(at, "other@b.c");
+    struct worker_session operators = session(at, &jo, 0);
+    session(at, &jo, WORKER_SESSION_LIFETIME_MS);
+    session(at, &other, WORKER_SESSION_LIFETIME_MS);
+    at->call.now_ms += 90 * DAY_MS - 1;
+    session(at, &jo, WORKER_SESSION_LIFETIME_MS);
+    assert_int_equal(sessions_count(at), 4);
+    at->call.now_ms++;
+    struct worker_session made = session(at, &jo, WORKER_SESSION_LIFETIME_MS);
+    assert_int_equal(sessions_count(at), 4); /* another's is his to clear */
+    authenticated(at, operators.token);
+    authenticated(at, made.token);
+}
+
 static void signing_out_ends_the_acting_session_only(void **state)
 {
     struct store_call    *at = *state;
@@ -419,6 +444,7 @@ int main(void)
         store_call_test(session_lasts_90_days_from_its_last_use),
         store_call_test(older_use_does_not_shorten_a_session),
         store_call_test(session_of_the_operator_does_not_expire),
+        store_call_test(signing_in_leaves_no_session_that_has_expired),
         store_call_test(signing_out_ends_the_acting_session_only),
         store_call_test(token_is_found_under_every_listed_server_key),
         store_call_test(invite_makes_one_account),
