@@ -129,6 +129,10 @@ void render_file(struct call *call, struct json_out *out, const char *key,
     out_text(out, "content_hash", file->sha256);
     out_time(out, "captured_at", file->captured_ms);
     out_int(out, "ai_star_rating", file->stars);
+    if (file->annotations.data)
+        out_raw(out, "annotations", file->annotations);
+    else
+        out_null(out, "annotations");
     out_close(out);
 }
 

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "platform/media.h"
 
-enum { SCORE_REASONING_BYTES_MAX = 700, SCORER_VERSION = 1 };
+enum { SCORE_REASONING_BYTES_MAX = 700, SCORE_ANNOTATIONS_BYTES_MAX = 1 << 10, SCORER_VERSION = 1 };
 
 /* What the job asks of a file. 0 = not asked. */
 struct score_limits {
@@ -90,10 +90,15 @@ const char *score_gate_name(enum score_gate gate);          /* "undecodable", "t
 const char *score_measure_name(enum score_measure measure); /* "sharp", "exposure" … */
 
 /* The stored record that explains a score: JSON with scorer version, limits, sub-scores, figures
- * and the versions of the libraries that decoded; enough to compute it again. result is NULL for a
- * duplicate that was never decoded. The same score gives
+ * and the versions of the libraries that decoded; enough to compute it again. result is NULL for
+ * what was never decoded: a duplicate, or a file that could not be examined. The same score gives
  * the same bytes. Owned by the arena. */
 struct str score_record(const struct media_result *result, const struct score *score,
                         struct str input_sha256_hex, struct arena *arena);
+
+/* The part of it that buyers see as `annotations` of a file: JSON with the dimensions, the
+ * sub-scores, and facts about its sound and frames. Owned by the arena. */
+struct str score_annotations(const struct media_result *result, const struct score *score,
+                             struct arena *arena);
 
 #endif

@@ -67,8 +67,7 @@ static enum err fill(struct call *call, void *argument)
     return sandbox_fill(call, filling->task, &filling->batch);
 }
 
-enum err sandbox_task(const struct runner_services *services, const struct task *task,
-                      struct call *call)
+enum err sandbox_task(const struct runner_services *services, struct task *task, struct call *call)
 {
     struct filling *filling = NEW(call->arena, struct filling, 1);
     filling->task = task;

@@ -12,7 +12,7 @@ static const int64_t WALL_MS_PER_CPU_SECOND = 3000;
 /* One submission on its way to its stars. */
 struct scoring {
     const struct runner_services *services;
-    const struct task            *task;
+    struct task                  *task;
     struct submission             submission;
     struct job                    job;
     int64_t                       last_examined_ms;
@@ -77,25 +77,29 @@ static void compute(struct scoring *scoring, struct call *call)
     score_compute(&scoring->result, &limits, &scoring->verdict.score);
     scoring->verdict.record = score_record(&scoring->result, &scoring->verdict.score,
                                            scoring->submission.sha256, call->arena);
+    scoring->verdict.annotations =
+        score_annotations(&scoring->result, &scoring->verdict.score, call->arena);
 }
 
 /* This file keeps failing while others pass: it is the file, not the machine. */
 static bool is_hopeless(const struct scoring *scoring)
 {
     const struct task *task = scoring->task;
-    return task->failures_count + 1 >= UNEXAMINED_FAILURES_MIN && task->first_failed_ms > 0 &&
+    return task->subject_failures_count + 1 >= UNEXAMINED_FAILURES_MIN &&
            scoring->last_examined_ms > task->first_failed_ms;
 }
 
-static void give_up(struct scoring *scoring, const struct error *error)
+static void give_up(struct scoring *scoring, struct call *call)
 {
     struct score *score = &scoring->verdict.score;
     scoring->verdict.is_unexamined = true;
     score->stars = UNEXAMINED_STARS;
     snprintf(score->reasoning, sizeof(score->reasoning),
-             "The file could not be examined in %d tries (%s) while other files were. "
+             "The file could not be examined in %lld tries (%s) while other files were. "
              "Send a smaller or simpler version of it.",
-             UNEXAMINED_FAILURES_MIN, error->detail);
+             (long long)scoring->task->subject_failures_count + 1, call->error.detail);
+    job_score_limits(&scoring->job, &score->limits);
+    scoring->verdict.record = score_record(NULL, score, scoring->submission.sha256, call->arena);
 }
 
 static enum err judge(struct call *call, void *argument)
@@ -115,8 +119,7 @@ static void log_score(const struct scoring *scoring)
     log_end(&line);
 }
 
-enum err score_task(const struct runner_services *services, const struct task *task,
-                    struct call *call)
+enum err score_task(const struct runner_services *services, struct task *task, struct call *call)
 {
     struct scoring scoring = { .services = services, .task = task };
     enum err       e = runner_read(services, call, load, &scoring);
@@ -132,8 +135,9 @@ enum err score_task(const struct runner_services *services, const struct task *t
     if (e == ERR_OK) {
         compute(&scoring, call);
     } else if (is_hopeless(&scoring)) {
-        give_up(&scoring, &call->error);
+        give_up(&scoring, call);
     } else {
+        task->is_subject_suspect = true;
         return e;
     }
     e = runner_commit(services, call, judge, &scoring);

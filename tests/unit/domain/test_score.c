@@ -678,6 +678,54 @@ static void record_is_json_that_says_how_the_stars_came(void **state)
     arena_deinit(&arena);
 }
 
+static void record_of_what_was_not_examined_claims_no_mean(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct error error = { 0 };
+    json_t      *root = NULL;
+    arena_init(&arena, 1 << 20);
+    struct score score = { .stars = 2 };
+    struct str   text = score_record(NULL, &score, STR("00ff"), &arena);
+    assert_int_equal(json_parse(&arena, text, &error, &root), ERR_OK);
+    assert_true(in_is_null(root, "quality") && in_is_null(root, "gate"));
+    assert_int_equal(json_array_size(json_object_get(root, "path")), 1);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(root, "path"), 0)),
+                        "could_not_examine");
+    arena_deinit(&arena);
+}
+
+/* --- annotations --- */
+
+static json_t *annotations_of(struct media_result result, struct arena *arena)
+{
+    struct error error = { 0 };
+    json_t      *root = NULL;
+    struct score score = score_of(result);
+    struct str   text = score_annotations(&result, &score, arena);
+    assert_int_equal(json_parse(arena, text, &error, &root), ERR_OK);
+    return root;
+}
+
+static void annotations_are_of_what_the_file_has(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    json_t *photo = annotations_of(good_photo(), &arena);
+    assert_int_equal(in_int(photo, "scorer_version", 0), SCORER_VERSION);
+    assert_true(in_is_null(photo, "sound") && in_is_null(photo, "frames_per_second"));
+    assert_true(in_is_null(photo, "relevance"));
+    assert_int_equal(json_object_size(json_object_get(photo, "sub_scores")), 5);
+    assert_non_null(json_object_get(json_object_get(photo, "sub_scores"), "sharp"));
+    json_t *video = annotations_of(good_video(), &arena);
+    assert_true(json_is_number(json_object_get(video, "frames_per_second")));
+    json_t *sound = json_object_get(annotations_of(good_sound(), &arena), "sound");
+    assert_true(in_int(sound, "sample_rate_hz", 0) > 0);
+    assert_true(json_is_number(json_object_get(sound, "loudness_lufs")));
+    arena_deinit(&arena);
+}
+
 /* --- any record at all --- */
 
 static uint64_t random_state;
@@ -782,6 +830,9 @@ static void any_record_gets_a_sound_score(void **state)
         struct str        text = score_record(&result, &score, STR("ab"), &arena);
         if (json_parse(&arena, text, &error, &root) != ERR_OK)
             fail_msg("seed %llu: %.*s", (unsigned long long)seed, STR_ARG(text));
+        text = score_annotations(&result, &score, &arena);
+        if (json_parse(&arena, text, &error, &root) != ERR_OK)
+            fail_msg("seed %llu: %.*s", (unsigned long long)seed, STR_ARG(text));
         arena_rewind(&arena, mark);
     }
     arena_deinit(&arena);
@@ -815,6 +866,8 @@ int main(void)
         cmocka_unit_test(figures_called_good_enough_are),
         cmocka_unit_test(same_input_gives_the_same_record),
         cmocka_unit_test(record_is_json_that_says_how_the_stars_came),
+        cmocka_unit_test(record_of_what_was_not_examined_claims_no_mean),
+        cmocka_unit_test(annotations_are_of_what_the_file_has),
         cmocka_unit_test(any_record_gets_a_sound_score),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
