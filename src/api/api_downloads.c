@@ -53,10 +53,6 @@ static enum err send_file(struct call *call, const struct request *request, stru
 {
     struct str etag = str_format(call->arena, "\"%.*s\"", STR_ARG(file->sha256));
     file_headers(call, reply, file, etag);
-    if (etag_is_listed(request_text(request, "If-None-Match"), etag)) {
-        reply->status = 304;
-        return ERR_OK;
-    }
     int64_t  size;
     int      fd;
     enum err e = blob_open(request->api->blobs, file->blob, &call->error, &fd, &size);
@@ -67,7 +63,12 @@ static enum err send_file(struct call *call, const struct request *request, stru
     if (size != file->size_bytes)
         return FAIL(&call->error, ERR_INTERNAL, "blob_missing", "%s has %lld bytes", file->id.text,
                     (long long)size);
-    return choose_range(call, request, reply, etag, size);
+    if (!etag_is_listed(request_text(request, "If-None-Match"), etag))
+        return choose_range(call, request, reply, etag, size);
+    /* With the file, which is not sent: its length is told, and not that of an empty reply. */
+    reply->status = 304;
+    reply->file_length = size;
+    return ERR_OK;
 }
 
 static enum err download_file(struct call *call, const struct request *request, struct reply *reply)

@@ -146,7 +146,11 @@ describe("If-None-Match", () => {
       const reply = await get({ "if-none-match": value() });
       assert.equal(reply.status, status);
       assert.equal(reply.headers.etag, etag());
-      if (status === 304) assert.equal(reply.bytes.length, 0);
+      if (status === 304) {
+        assert.equal(reply.bytes.length, 0);
+        /* A cache would take another length for the file's. */
+        assert.ok([undefined, String(bytes.length)].includes(reply.headers["content-length"]), reply.headers["content-length"]);
+      }
       assert.equal((await anyone.request("HEAD", target, { headers: { "if-none-match": value() } })).status, status);
     });
 
