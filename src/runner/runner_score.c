@@ -30,6 +30,15 @@ int64_t score_lease_ms(const struct config *config)
     return wall_ms_max(config) + SCORE_LEASE_MS_MARGIN;
 }
 
+void score_media_limits(const struct config *config, struct media_limits *ret_limits)
+{
+    *ret_limits = (struct media_limits){
+        .cpu_seconds = (int32_t)config->media_cpu_seconds,
+        .wall_ms = (int32_t)wall_ms_max(config),
+        .memory_bytes_max = MEDIA_MEMORY_BYTES_DEFAULT,
+    };
+}
+
 static enum err load(struct call *call, void *argument)
 {
     struct scoring *scoring = argument;
@@ -59,11 +68,8 @@ static enum err open_file(struct scoring *scoring, struct call *call, int *ret_f
 
 static enum err examine(struct scoring *scoring, int fd, int64_t size_bytes, struct call *call)
 {
-    struct media_limits limits = {
-        .cpu_seconds = (int32_t)scoring->services->config->media_cpu_seconds,
-        .wall_ms = (int32_t)wall_ms_max(scoring->services->config),
-        .memory_bytes_max = MEDIA_MEMORY_BYTES_DEFAULT,
-    };
+    struct media_limits limits;
+    score_media_limits(scoring->services->config, &limits);
     return media_zygote_examine(scoring->services->zygote, fd, size_bytes,
                                 allowed_types(&scoring->submission), &limits, &call->error,
                                 &scoring->result);
