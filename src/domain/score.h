@@ -13,6 +13,7 @@ struct score_limits {
     unsigned formats; /* set of BIT(enum media_type) */
     int32_t  width_min, height_min;
     int64_t  duration_ms_min, duration_ms_max;
+    unsigned ignored; /* sub-scores that take no part: set of BIT(enum score_measure) */
 };
 
 enum score_gate {
@@ -85,6 +86,10 @@ void score_compute(const struct media_result *result, const struct score_limits 
 
 /* The score of exact bytes that the job already has. */
 void score_duplicate(struct score *ret_score);
+
+/* Add the sub-score that a job's scoring_ignore names to a set; naturalness is not measured yet and
+ * adds none. False for what no job may switch off. */
+MUST_USE bool score_ignore_add(struct str name, unsigned *ignored);
 
 const char *score_gate_name(enum score_gate gate);          /* "undecodable", "too_small" … */
 const char *score_measure_name(enum score_measure measure); /* "sharp", "exposure" … */

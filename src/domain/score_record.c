@@ -63,6 +63,11 @@ static void out_limits(struct json_out *out, const struct score_limits *limits)
     out_int(out, "height_min", limits->height_min);
     out_int(out, "duration_ms_min", limits->duration_ms_min);
     out_int(out, "duration_ms_max", limits->duration_ms_max);
+    out_array(out, "ignored");
+    for (int measure = 0; measure < SCORE_MEASURE__COUNT; measure++)
+        if (limits->ignored & BIT(measure))
+            out_text(out, NULL, str_of(score_measure_name((enum score_measure)measure)));
+    out_close(out);
     out_close(out);
 }
 

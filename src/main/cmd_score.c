@@ -90,6 +90,15 @@ static enum err read_formats(struct judging *judging, const json_t *job)
     return judging->limits.formats ? ERR_OK : bad_field(judging, "accepted_formats");
 }
 
+static enum err read_ignored(struct judging *judging, const json_t *job)
+{
+    const json_t *names = json_object_get(job, "scoring_ignore");
+    for (size_t i = 0; i < json_array_size(names); i++)
+        if (!score_ignore_add(json_text(json_array_get(names, i)), &judging->limits.ignored))
+            return bad_field(judging, "scoring_ignore");
+    return ERR_OK;
+}
+
 static int64_t in_ms(double seconds)
 {
     return (int64_t)(seconds * (double)MS_PER_SECOND + 0.5);
@@ -131,6 +140,7 @@ static enum err read_job(struct judging *judging, struct str path)
     if (!json_is_object(job))
         return FAIL(&judging->error, ERR_INVALID, "bad_job", "a job is a JSON object");
     e = read_formats(judging, job);
+    if (e == ERR_OK) e = read_ignored(judging, job);
     return e ? e : read_limits(judging, job);
 }
 
