@@ -17,12 +17,20 @@ static void file_headers(struct call *call, struct reply *reply, const struct de
         str_format(call->arena, "attachment; filename=\"%s\"", file_name(file, call->arena).data));
 }
 
+/* A range is for GET (RFC 9110 §14.2), and for the bytes that the client has a part of. */
+static struct str wanted_range(const struct request *request, struct str etag)
+{
+    struct str if_range = request_text(request, "If-Range");
+    if (!str_eq(request->http->method, STR("GET"))) return STR_NONE;
+    if (if_range.data && !str_eq(if_range, etag)) return STR_NONE;
+    return request_text(request, "Range");
+}
+
 /* Choose what of the file to send, and say so. */
 static enum err choose_range(struct call *call, const struct request *request, struct reply *reply,
                              struct str etag, int64_t size)
 {
-    struct str range = request_text(request, "Range"), if_range = request_text(request, "If-Range");
-    if (if_range.data && !str_eq(if_range, etag)) range = STR_NONE;
+    struct str range = wanted_range(request, etag);
     switch (byte_range_parse(range, size, &reply->file_offset, &reply->file_length)) {
     case RANGE_WHOLE: return ERR_OK;
     case RANGE_PART:
@@ -45,16 +53,22 @@ static enum err send_file(struct call *call, const struct request *request, stru
 {
     struct str etag = str_format(call->arena, "\"%.*s\"", STR_ARG(file->sha256));
     file_headers(call, reply, file, etag);
-    if (etag_is_listed(request_text(request, "If-None-Match"), etag)) {
-        reply->status = 304;
-        return ERR_OK;
-    }
     int64_t  size;
     int      fd;
     enum err e = blob_open(request->api->blobs, file->blob, &call->error, &fd, &size);
-    if (e) return FAIL(&call->error, ERR_INTERNAL, "blob_missing", "%s", file->id.text);
+    if (e == ERR_NOT_FOUND)
+        return FAIL(&call->error, ERR_INTERNAL, "blob_missing", "%s", file->id.text);
+    if (e) return e;     /* the disk's trouble, or too many open files: again later */
     reply->file_fd = fd; /* the reply closes it, whatever happens */
-    return choose_range(call, request, reply, etag, size);
+    if (size != file->size_bytes)
+        return FAIL(&call->error, ERR_INTERNAL, "blob_missing", "%s has %lld bytes", file->id.text,
+                    (long long)size);
+    if (!etag_is_listed(request_text(request, "If-None-Match"), etag))
+        return choose_range(call, request, reply, etag, size);
+    /* With the file, which is not sent: its length is told, and not that of an empty reply. */
+    reply->status = 304;
+    reply->file_length = size;
+    return ERR_OK;
 }
 
 static enum err download_file(struct call *call, const struct request *request, struct reply *reply)

@@ -5,15 +5,17 @@
 
 enum { METADATA_BYTES_MAX = 1 << 20 };
 
-static struct str joined_formats(struct call *call, const json_t *formats)
+/* Absent for no array. */
+static struct str joined_names(struct call *call, const json_t *names)
 {
     struct buf text;
+    if (!json_is_array(names)) return STR_NONE;
     buf_init(&text, call->arena, 256);
-    for (size_t i = 0; i < json_array_size(formats); i++) {
+    for (size_t i = 0; i < json_array_size(names); i++) {
         if (i > 0) buf_add_byte(&text, ' ');
-        buf_add(&text, str_of(json_string_value(json_array_get(formats, i))));
+        buf_add(&text, str_of(json_string_value(json_array_get(names, i))));
     }
-    CHECK(!text.failed); /* the schema allows eight of eight names */
+    CHECK(!text.failed); /* the schemas allow eight short names at most */
     return buf_str(&text);
 }
 
@@ -58,11 +60,12 @@ static enum err create_job(struct call *call, const struct request *request, str
     struct job    job = {
            .description = in_text(body, "description", call->arena),
            .files_needed = in_int(body, "files_needed", 0),
-           .formats_text = joined_formats(call, json_object_get(body, "accepted_formats")),
+           .formats_text = joined_names(call, json_object_get(body, "accepted_formats")),
            .price_cents = in_int(body, "price_per_file_cents", 0),
            .metadata = metadata_text(call, json_object_get(body, "metadata")),
            .title = in_text(body, "title", call->arena),
            .scoring_criteria = in_text(body, "scoring_criteria", call->arena),
+           .scoring_ignore = joined_names(call, json_object_get(body, "scoring_ignore")),
            .worker_guidelines = in_text(body, "worker_guidelines", call->arena),
            .min_stars = in_int(body, "min_star_rating", JOB_STARS_MIN_DEFAULT),
            .min_width = in_int(body, "min_width", 0),

@@ -229,7 +229,7 @@ void reply_send(struct exchange *exchange)
     if (is_file || reply->body.len > 0)
         http_reply_header(http, "Content-Type", reply->content_type);
     if (!is_file) {
-        if (reply->status != 304) http_reply_header(http, "Cache-Control", STR("no-store"));
+        http_reply_header(http, "Cache-Control", STR("no-store"));
         http_reply(http, reply->status, buf_str(&reply->body));
         return;
     }

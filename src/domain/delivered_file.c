@@ -10,7 +10,7 @@ enum { MANIFEST_LINE_BYTES_MAX = 2048 };
 #define FILE_COLUMNS                                                                               \
     "id, submission_id, job_id, org_id, environment, media_type, size_bytes, sha256, width,"       \
     " height, duration_ms, captured_ms, filename, stars, blob, created_ms, delivered_ms,"          \
-    " removed_ms"
+    " removed_ms, annotations"
 
 static void file_read(struct stmt *q, struct arena *arena, struct delivered_file *file)
 {
@@ -33,15 +33,17 @@ static void file_read(struct stmt *q, struct arena *arena, struct delivered_file
         .created_ms = column_int(q, 15),
         .delivered_ms = column_int(q, 16),
         .removed_ms = column_int(q, 17),
+        .annotations = column_text(q, 18, arena),
     };
 }
 
-enum err file_create(struct call *call, const struct submission *submission, struct id *ret_id)
+enum err file_create(struct call *call, const struct submission *submission, struct str annotations,
+                     struct id *ret_id)
 {
     struct id    id = id_new(ID_FILE, call->now_ms);
     struct stmt *q = db_query(call->db, "INSERT INTO files (" FILE_COLUMNS ") VALUES"
                                         " ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,"
-                                        "NULL,NULL)");
+                                        "NULL,NULL,$17)");
     bind_id(q, 1, &id);
     bind_id(q, 2, &submission->id);
     bind_id(q, 3, &submission->job_id);
@@ -58,6 +60,7 @@ enum err file_create(struct call *call, const struct submission *submission, str
     bind_int(q, 14, submission->stars);
     bind_text(q, 15, submission_blob_name(&submission->id, submission->attempt, call->arena));
     bind_int(q, 16, call->now_ms);
+    bind_text(q, 17, annotations);
     enum err e = stmt_run(q, &call->error, NULL);
     if (e) return e;
     *ret_id = id;

@@ -23,11 +23,12 @@ struct delivered_file {
     struct str       blob; /* name in the blob store; empty once the bytes are gone */
     int64_t          created_ms, delivered_ms;
     int64_t          removed_ms; /* its bytes are gone since, or go; 0 = kept */
+    struct str annotations; /* score_annotations; absent = nobody measured, or not kept yet then */
 };
 
 /* Make the file of a submission that is being approved. *ret_id = its id. */
 MUST_USE enum err file_create(struct call *call, const struct submission *submission,
-                              struct id *ret_id);
+                              struct str annotations, struct id *ret_id);
 
 struct file_filter {
     int64_t   stars_min; /* 0 = any */

@@ -74,6 +74,15 @@ int64_t job_slots_free(const struct job *job)
     return job->files_needed - job->files_approved - job->files_pending - job->slots_reserved;
 }
 
+static unsigned ignored_set(struct str names)
+{
+    unsigned   ignored = 0;
+    struct str name;
+    while (str_cut(&names, ' ', &name))
+        CHECK(score_ignore_add(name, &ignored));
+    return ignored;
+}
+
 void job_score_limits(const struct job *job, struct score_limits *ret_limits)
 {
     *ret_limits = (struct score_limits){
@@ -82,6 +91,7 @@ void job_score_limits(const struct job *job, struct score_limits *ret_limits)
         .height_min = (int32_t)job->min_height,
         .duration_ms_min = job->min_duration_ms,
         .duration_ms_max = job->max_duration_ms,
+        .ignored = ignored_set(job->scoring_ignore),
     };
 }
 
@@ -95,12 +105,13 @@ void job_as_created(struct job *job)
     job->rating_comment = job->flag_reason = STR_NONE;
 }
 
-#define JOB_COLUMNS                                                                                \
-    "id, org_id, environment, type, description, files_needed, formats, price_cents, fee_ppm,"     \
-    " payout_cents, metadata, title, scoring_criteria, worker_guidelines, min_stars, min_width,"   \
-    " min_height, min_duration_ms, max_duration_ms, max_files_per_worker, created_ms, status,"     \
-    " files_approved, files_pending, slots_reserved, escrow_cents, completed_ms, cancelled_ms,"    \
-    " deadline_ms, lat_nano, lng_nano, radius_mm, rating, rating_comment, flags_count, flag_reason"
+#define JOB_COLUMNS                                                                                  \
+    "id, org_id, environment, type, description, files_needed, formats, price_cents, fee_ppm,"       \
+    " payout_cents, metadata, title, scoring_criteria, worker_guidelines, min_stars, min_width,"     \
+    " min_height, min_duration_ms, max_duration_ms, max_files_per_worker, created_ms, status,"       \
+    " files_approved, files_pending, slots_reserved, escrow_cents, completed_ms, cancelled_ms,"      \
+    " deadline_ms, lat_nano, lng_nano, radius_mm, rating, rating_comment, flags_count, flag_reason," \
+    " scoring_ignore"
 
 static unsigned formats_set(struct str text)
 {
@@ -152,6 +163,7 @@ static void job_read(struct stmt *q, const struct call *call, struct job *job)
         .rating_comment = column_text(q, 33, arena),
         .flags_count = column_int(q, 34),
         .flag_reason = column_text(q, 35, arena),
+        .scoring_ignore = column_text(q, 36, arena),
     };
     job->is_past_deadline = job->deadline_ms > 0 && job->deadline_ms <= call->now_ms;
     job->formats = formats_set(job->formats_text);
@@ -255,6 +267,7 @@ static void job_bind(struct stmt *q, const struct job *job)
     bind_text(q, 34, job->rating_comment);
     bind_int(q, 35, job->flags_count);
     bind_text(q, 36, job->flag_reason);
+    bind_text(q, 37, job->scoring_ignore);
 }
 
 static enum err job_insert(struct call *call, const struct job *job)
@@ -262,7 +275,7 @@ static enum err job_insert(struct call *call, const struct job *job)
     struct stmt *q = db_query(call->db, "INSERT INTO jobs (" JOB_COLUMNS ") VALUES"
                                         " ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,"
                                         "$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,"
-                                        "$31,$32,$33,$34,$35,$36)");
+                                        "$31,$32,$33,$34,$35,$36,$37)");
     job_bind(q, job);
     return stmt_run(q, &call->error, NULL);
 }

@@ -28,6 +28,7 @@ struct job {
     int64_t          payout_cents;
     struct str       metadata; /* JSON object text */
     struct str       title, scoring_criteria, worker_guidelines;
+    struct str       scoring_ignore; /* names joined by spaces, as asked */
     int64_t          min_stars;
     int64_t          min_width, min_height;
     int64_t          min_duration_ms, max_duration_ms;

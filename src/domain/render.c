@@ -34,11 +34,16 @@ static void out_seconds_or_null(struct json_out *out, const char *key, int64_t m
         out_null(out, key);
 }
 
-static void out_formats(struct json_out *out, const struct job *job)
+/* Names joined by spaces as an array; absent = null. */
+static void out_names(struct json_out *out, const char *key, struct str names)
 {
-    struct str rest = job->formats_text, name;
-    out_array(out, "accepted_formats");
-    while (str_cut(&rest, ' ', &name))
+    struct str name;
+    if (names.data == NULL) {
+        out_null(out, key);
+        return;
+    }
+    out_array(out, key);
+    while (str_cut(&names, ' ', &name))
         out_text(out, NULL, name);
     out_close(out);
 }
@@ -81,7 +86,7 @@ void render_job(struct json_out *out, const char *key, const struct job *job)
     out_int(out, "files_needed", job->files_needed);
     out_int(out, "files_approved", job->files_approved);
     out_int(out, "files_remaining", job->files_needed - job->files_approved);
-    out_formats(out, job);
+    out_names(out, "accepted_formats", job->formats_text);
     out_int(out, "price_per_file_cents", job->price_cents);
     out_decimal(out, "platform_fee_pct", job->fee_ppm, 6);
     out_int(out, "total_cost_cents", job->files_needed * job->price_cents);
@@ -93,6 +98,7 @@ void render_job(struct json_out *out, const char *key, const struct job *job)
     out_time(out, "cancelled_at", is_due ? job->deadline_ms : job->cancelled_ms);
     out_demands(out, job);
     out_text(out, "scoring_criteria", job->scoring_criteria);
+    out_names(out, "scoring_ignore", job->scoring_ignore);
     out_int_or_null(out, "max_files_per_worker", job->max_files_per_worker);
     out_int_or_null(out, "rating", job->rating);
     out_text(out, "rating_comment", job->rating_comment);
@@ -129,6 +135,10 @@ void render_file(struct call *call, struct json_out *out, const char *key,
     out_text(out, "content_hash", file->sha256);
     out_time(out, "captured_at", file->captured_ms);
     out_int(out, "ai_star_rating", file->stars);
+    if (file->annotations.data)
+        out_raw(out, "annotations", file->annotations);
+    else
+        out_null(out, "annotations");
     out_close(out);
 }
 
@@ -388,7 +398,7 @@ void render_worker_job(struct json_out *out, const char *key, const struct job *
     out_resource(out, key, "worker_job", &job->id);
     out_text(out, "type", str_of(job_type_name(job->type)));
     out_text(out, "description", job->description);
-    out_formats(out, job);
+    out_names(out, "accepted_formats", job->formats_text);
     out_int(out, "payout_cents", job->payout_cents);
     out_demands(out, job);
     out_int(out, "slots_open", slots_open);

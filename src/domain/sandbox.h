@@ -1,6 +1,7 @@
 /* The sandbox: simulated workers, who fill the jobs of the test environment with generated files.
  * What they send goes the way of every file (reservation, submission, verdict, payment, events,
- * delivery); only the accepting, the scorer and the wait between are left out.
+ * delivery); only the accepting, the scorer and the wait between are left out. Bytes are kept of
+ * what is approved: those of a rejected submission no operation gives.
  *
  * The same job gets the same files: their bytes depend on what the job asks and on nothing else. */
 #ifndef FIRSTHAND_DOMAIN_SANDBOX_H

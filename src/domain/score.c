@@ -40,6 +40,18 @@ const char *score_measure_name(enum score_measure measure)
     return measure_names[measure];
 }
 
+bool score_ignore_add(struct str name, unsigned *ignored)
+{
+    static const unsigned may_be_ignored = BIT(MEASURE_SHARP) | BIT(MEASURE_EXPOSURE) |
+                                           BIT(MEASURE_NOISE) | BIT(MEASURE_BLOCKING) |
+                                           BIT(MEASURE_RESOLUTION);
+    int measure = str_index(name, measure_names, SCORE_MEASURE__COUNT);
+    if (measure < 0) return str_eq(name, STR("naturalness"));
+    if (!(may_be_ignored & BIT(measure))) return false;
+    *ignored |= BIT(measure);
+    return true;
+}
+
 /* --- the gates --- */
 
 enum {

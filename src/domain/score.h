@@ -6,13 +6,14 @@
 #include "base/error.h"
 #include "platform/media.h"
 
-enum { SCORE_REASONING_BYTES_MAX = 700, SCORER_VERSION = 1 };
+enum { SCORE_REASONING_BYTES_MAX = 700, SCORE_ANNOTATIONS_BYTES_MAX = 1 << 10, SCORER_VERSION = 1 };
 
 /* What the job asks of a file. 0 = not asked. */
 struct score_limits {
     unsigned formats; /* set of BIT(enum media_type) */
     int32_t  width_min, height_min;
     int64_t  duration_ms_min, duration_ms_max;
+    unsigned ignored; /* sub-scores that take no part: set of BIT(enum score_measure) */
 };
 
 enum score_gate {
@@ -86,14 +87,23 @@ void score_compute(const struct media_result *result, const struct score_limits 
 /* The score of exact bytes that the job already has. */
 void score_duplicate(struct score *ret_score);
 
+/* Add the sub-score that a job's scoring_ignore names to a set; naturalness is not measured yet and
+ * adds none. False for what no job may switch off. */
+MUST_USE bool score_ignore_add(struct str name, unsigned *ignored);
+
 const char *score_gate_name(enum score_gate gate);          /* "undecodable", "too_small" … */
 const char *score_measure_name(enum score_measure measure); /* "sharp", "exposure" … */
 
 /* The stored record that explains a score: JSON with scorer version, limits, sub-scores, figures
- * and the versions of the libraries that decoded; enough to compute it again. result is NULL for a
- * duplicate that was never decoded. The same score gives
+ * and the versions of the libraries that decoded; enough to compute it again. result is NULL for
+ * what was never decoded: a duplicate, or a file that could not be examined. The same score gives
  * the same bytes. Owned by the arena. */
 struct str score_record(const struct media_result *result, const struct score *score,
                         struct str input_sha256_hex, struct arena *arena);
+
+/* The part of it that buyers see as `annotations` of a file: JSON with the dimensions, the
+ * sub-scores, and facts about its sound and frames. Owned by the arena. */
+struct str score_annotations(const struct media_result *result, const struct score *score,
+                             struct arena *arena);
 
 #endif

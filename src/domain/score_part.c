@@ -188,6 +188,14 @@ static int sound_parts(const struct media_result *result, struct score_part *ret
     return count;
 }
 
+static int drop_ignored(struct score_part *parts, int parts_count, unsigned ignored)
+{
+    int kept = 0;
+    for (int i = 0; i < parts_count; i++)
+        if (!(ignored & BIT(parts[i].measure))) parts[kept++] = parts[i];
+    return kept;
+}
+
 int score_parts(const struct media_result *result, const struct score_limits *limits,
                 struct score_part *ret_parts)
 {
@@ -198,13 +206,13 @@ int score_parts(const struct media_result *result, const struct score_limits *li
     default: count = sound_parts(result, ret_parts); break;
     }
     CHECK(count <= SCORE_PARTS_COUNT_MAX);
-    return count;
+    return drop_ignored(ret_parts, count, limits->ignored);
 }
 
 int32_t score_quality(const struct score_part *parts, int parts_count)
 {
     int32_t weights = 0, sum = 0, worst = 1000;
-    if (parts_count == 0) return 1000;
+    if (parts_count == 0) return 5000; /* the job looks at none: nothing is amiss */
     for (int i = 0; i < parts_count; i++) {
         weights += parts[i].weight;
         sum += parts[i].weight * parts[i].milli;

@@ -15,7 +15,7 @@ int32_t score_ramp(int64_t value, int64_t zero_at, int64_t one_at);
 int score_parts(const struct media_result *result, const struct score_limits *limits,
                 struct score_part *ret_parts);
 
-/* 1000 + 4 × min(weighted mean, worst + 250); 1000 without parts. */
+/* 1000 + 4 × min(weighted mean, worst + 250); 5000 without parts: the job looks at none. */
 int32_t score_quality(const struct score_part *parts, int parts_count);
 
 /* 5000 when nothing is asked or all of it is there. */

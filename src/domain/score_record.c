@@ -14,11 +14,13 @@ static const char *const step_names[] = {
 };
 static_assert(COUNT_OF(step_names) == SCORE_STEP__COUNT, "every step has a name");
 
-static void out_path(struct json_out *out, const struct score *score)
+static void out_path(struct json_out *out, const struct score *score, bool is_examined)
 {
     out_array(out, "path");
     if (score->gate != GATE_NONE) {
         out_text(out, NULL, STR("gate"));
+    } else if (!is_examined) {
+        out_text(out, NULL, STR("could_not_examine"));
     } else {
         out_text(out, NULL, STR("weighted_mean"));
         for (int step = 0; step < SCORE_STEP__COUNT; step++)
@@ -61,6 +63,11 @@ static void out_limits(struct json_out *out, const struct score_limits *limits)
     out_int(out, "height_min", limits->height_min);
     out_int(out, "duration_ms_min", limits->duration_ms_min);
     out_int(out, "duration_ms_max", limits->duration_ms_max);
+    out_array(out, "ignored");
+    for (int measure = 0; measure < SCORE_MEASURE__COUNT; measure++)
+        if (limits->ignored & BIT(measure))
+            out_text(out, NULL, str_of(score_measure_name((enum score_measure)measure)));
+    out_close(out);
     out_close(out);
 }
 
@@ -159,7 +166,7 @@ struct str score_record(const struct media_result *result, const struct score *s
     out_int(&out, "stars", score->stars);
     out_text(&out, "gate",
              score->gate != GATE_NONE ? str_of(score_gate_name(score->gate)) : STR_NONE);
-    out_path(&out, score);
+    out_path(&out, score, result != NULL);
     out_dimension(&out, "relevance", score->relevance_milli);
     out_dimension(&out, "quality", score->quality_milli);
     out_dimension(&out, "completeness", score->completeness_milli);

@@ -115,6 +115,18 @@ static void apply_score(struct call *call, struct submission *row, const struct 
     row->gate = score->gate == GATE_NONE ? STR_NONE : str_of(score_gate_name(score->gate));
 }
 
+static void refuse_duplicate(struct call *call, struct job *job, struct submission *row,
+                             struct str *ret_record)
+{
+    struct score score;
+    score_duplicate(&score);
+    job_score_limits(job, &score.limits);
+    apply_score(call, row, &score);
+    set_state(row, SUBMISSION_REJECTED);
+    job->files_pending--;
+    *ret_record = score_record(NULL, &score, row->sha256, call->arena);
+}
+
 enum err submission_receive(struct call *call, const struct reservation *reservation,
                             const struct received *received, struct submission *ret_submission,
                             bool *ret_is_new)
@@ -136,17 +148,13 @@ enum err submission_receive(struct call *call, const struct reservation *reserva
     bool is_first;
     e = hash_claim(call, &row, &is_first);
     if (e) return e;
-    if (is_first) {
+    struct str record = STR_NONE;
+    if (is_first)
         e = task_add(call, TASK_SCORE, &row.id);
-    } else {
-        struct score score;
-        score_duplicate(&score);
-        apply_score(call, &row, &score);
-        set_state(&row, SUBMISSION_REJECTED);
-        job.files_pending--;
-    }
+    else
+        refuse_duplicate(call, &job, &row, &record);
     if (e) return e;
-    e = submission_save(call, &row, STR_NONE);
+    e = submission_save(call, &row, record);
     if (e) return e;
     *ret_submission = row;
     e = job_save(call, &job);
@@ -173,12 +181,13 @@ enum err submission_last_examined(struct call *call, int64_t *ret_ms)
     return stmt_end(q, &call->error);
 }
 
-static enum err approve(struct call *call, struct job *job, struct submission *row)
+static enum err approve(struct call *call, struct job *job, const struct verdict *verdict,
+                        struct submission *row)
 {
     set_state(row, SUBMISSION_APPROVED);
     enum err e = credits_pay(call, job, &row->id, &row->worker_id, &row->paid_cents);
     if (e) return e;
-    e = file_create(call, row, &row->file_id);
+    e = file_create(call, row, verdict->annotations, &row->file_id);
     if (e) return e;
     job->files_pending--;
     job->files_approved++;
@@ -232,7 +241,7 @@ enum err submission_judge(struct call *call, const struct task *task, const stru
     bool passes =
         !verdict->is_unexamined && score->gate == GATE_NONE && score->stars >= job.min_stars;
     if (verdict->is_unexamined) row.gate = STR("could_not_examine");
-    e = passes ? approve(call, &job, &row) : reject(call, &job, &row);
+    e = passes ? approve(call, &job, verdict, &row) : reject(call, &job, &row);
     if (e) return e;
     if (!verdict->is_unexamined && !verdict->is_simulated) {
         e = note_examined(call);

@@ -64,8 +64,9 @@ struct verdict {
     struct score score;
     bool         is_unexamined; /* examining kept failing: rejected whatever the job's minimum */
     bool         is_simulated;  /* the sandbox's: tells nothing of how examining goes */
-    const struct media_result *result; /* NULL when is_unexamined */
-    struct str                 record; /* JSON that explains the score */
+    const struct media_result *result;      /* NULL when is_unexamined */
+    struct str                 record;      /* JSON that explains the score */
+    struct str                 annotations; /* JSON for the file; absent = not measured */
 };
 
 /* Approve or reject, pay or reopen the slot, finish the task: one commit. A verdict on anything but

@@ -57,7 +57,8 @@ static enum err read_one(struct call *call, struct stmt *q, enum task_kind kind,
             .run_ms = column_int(q, 2),
             .claims_count = column_int(q, 3),
             .failures_count = column_int(q, 4),
-            .first_failed_ms = column_int(q, 5),
+            .subject_failures_count = column_int(q, 5),
+            .first_failed_ms = column_int(q, 6),
         };
     enum err e = stmt_end(q, &call->error);
     if (e) return e;
@@ -68,9 +69,10 @@ static enum err read_one(struct call *call, struct stmt *q, enum task_kind kind,
 enum err task_get(struct call *call, enum task_kind kind, const struct id *subject_id,
                   struct task *ret_task)
 {
-    struct stmt *q =
-        db_query(call->db, "SELECT id, subject_id, run_ms, claims_count, failures_count,"
-                           " first_failed_ms FROM tasks WHERE kind = $1 AND subject_id = $2");
+    struct stmt *q = db_query(
+        call->db,
+        "SELECT id, subject_id, run_ms, claims_count, failures_count,"
+        " subject_failures_count, first_failed_ms FROM tasks WHERE kind = $1 AND subject_id = $2");
     bind_text(q, 1, str_of(task_kind_name(kind)));
     bind_id(q, 2, subject_id);
     return read_one(call, q, kind, ret_task);
@@ -82,7 +84,7 @@ enum err task_claim(struct call *call, enum task_kind kind, int64_t lease_ms, st
         call->db, "UPDATE tasks SET run_ms = $3, claims_count = claims_count + 1 WHERE id ="
                   " (SELECT id FROM tasks WHERE kind = $1 AND run_ms <= $2 ORDER BY run_ms LIMIT 1)"
                   " RETURNING id, subject_id, run_ms, claims_count, failures_count,"
-                  " first_failed_ms");
+                  " subject_failures_count, first_failed_ms");
     bind_text(q, 1, str_of(task_kind_name(kind)));
     bind_int(q, 2, call->now_ms);
     bind_int(q, 3, call->now_ms + lease_ms);
@@ -118,13 +120,15 @@ enum err task_postpone(struct call *call, const struct task *task, const char *r
 {
     struct stmt *q =
         db_query(call->db, "UPDATE tasks SET run_ms = $3, failures_count = failures_count + 1,"
-                           " first_failed_ms = coalesce(first_failed_ms, $4), last_failure = $5"
+                           " last_failure = $4, subject_failures_count = subject_failures_count +"
+                           " $5, first_failed_ms = coalesce(first_failed_ms, $6)"
                            " WHERE id = $1 AND claims_count = $2");
     bind_id(q, 1, &task->id);
     bind_int(q, 2, task->claims_count);
     bind_int(q, 3, run_ms);
-    bind_int(q, 4, call->now_ms);
-    bind_text(q, 5, str_of(reason));
+    bind_text(q, 4, str_of(reason));
+    bind_int(q, 5, task->is_subject_suspect);
+    bind_nonzero(q, 6, task->is_subject_suspect ? call->now_ms : 0);
     int64_t  changes = 0;
     enum err e = stmt_run(q, &call->error, &changes);
     return lost_unless_changed(call, e, changes);

@@ -21,7 +21,10 @@ struct task {
     int64_t        run_ms; /* due then; for a claimed one the end of the lease */
     int64_t        claims_count;
     int64_t        failures_count;
-    int64_t        first_failed_ms;
+    int64_t        subject_failures_count; /* of these, such as may be the subject's own fault */
+    int64_t        first_failed_ms;        /* the first of such; 0 = none */
+    /* Set by who does the task: should it fail now, it may be the subject's own fault. */
+    bool is_subject_suspect;
 };
 
 /* Due at once; one task per kind and subject: adding it again while it waits is a no-op. */

@@ -12,7 +12,7 @@ enum { EXIT_OK = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 struct command {
     const char *name; /* "serve", or "admin create-org" */
     int (*run)(struct flags *flags, struct arena *arena);
-    const char *usage; /* flags of its own, beside the settings */
+    const char *usage; /* flags of its own, beside the settings; FILE first: it takes one */
     const char *meaning;
 };
 
@@ -26,6 +26,7 @@ int cmd_invite_worker(struct flags *flags, struct arena *arena);
 int cmd_rotate_server_key(struct flags *flags, struct arena *arena);
 int cmd_drop_server_keys(struct flags *flags, struct arena *arena);
 int cmd_audit(struct flags *flags, struct arena *arena);
+int cmd_score(struct flags *flags, struct arena *arena);
 int cmd_listen(struct flags *flags, struct arena *arena);
 int cmd_demo(struct flags *flags, struct arena *arena);
 int cmd_config(struct flags *flags, struct arena *arena);

@@ -25,6 +25,7 @@ static const struct command commands[] = {
       "drop older server keys that nothing needs any more" },
     { "audit", cmd_audit, "[--blobs on|off] [--audit-head NUMBER:HEX]",
       "check the invariants and the audit's seals; exit 1 on a breach" },
+    { "score", cmd_score, "FILE [--job PATH|-]", "judge one file as the server would" },
     { "listen", cmd_listen,
       "[--forward-to URL] [--url URL] [--api-key-file PATH] [--events a,b] [--secret whsec_…]"
       " [--after occ_…]",
@@ -57,6 +58,17 @@ static int words_matched(const struct command *command, int argc, char **argv)
     return count;
 }
 
+/* The word before the flags, where the command has one: then it is one more of its words. */
+static struct str operand_of(const struct command *command, int argc, char **argv, int *words)
+{
+    int at = *words + 1;
+    if (!str_starts_with(str_of(command->usage), STR("FILE")) || at >= argc ||
+        str_starts_with(str_of(argv[at]), STR("--")))
+        return STR_NONE;
+    ++*words;
+    return str_of(argv[at]);
+}
+
 static int run_command(int argc, char **argv, struct arena *arena)
 {
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
@@ -64,8 +76,10 @@ static int run_command(int argc, char **argv, struct arena *arena)
         if (words == 0) continue;
         struct flags flags;
         struct error error = { 0 };
+        struct str   operand = operand_of(&commands[i], argc, argv, &words);
         if (flags_parse(argc - 1 - words, argv + 1 + words, arena, &error, &flags))
             return command_refused(&error);
+        flags.operand = operand;
         return commands[i].run(&flags, arena);
     }
     if (argc < 2) {

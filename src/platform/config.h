@@ -69,6 +69,7 @@ struct flags {
     const char *names[FLAGS_MAX]; /* without the dashes */
     struct str  values[FLAGS_MAX];
     bool        is_taken[FLAGS_MAX];
+    struct str  operand; /* of a command that has one, before its flags; absent = not given */
 };
 
 /* Split argv after the command's words. Values are argv's own text, names the arena's.

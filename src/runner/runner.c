@@ -103,7 +103,7 @@ static void log_failure(const char *event, const struct task *task, const struct
     log_end(&line);
 }
 
-static enum err run_claimed(const struct runner_services *services, const struct task *task,
+static enum err run_claimed(const struct runner_services *services, struct task *task,
                             struct call *call)
 {
     int64_t  started_us = world_monotonic_us();

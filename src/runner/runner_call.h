@@ -21,7 +21,7 @@ void runner_call_init(const struct runner_services *services, struct arena *aren
 
 /* Do a claimed task and finish it; an error leaves it to be tried again. Its text is in
  * call->error. */
-typedef enum err task_fn(const struct runner_services *services, const struct task *task,
+typedef enum err task_fn(const struct runner_services *services, struct task *task,
                          struct call *call);
 task_fn          score_task, deliver_task, top_up_task, sandbox_task;
 

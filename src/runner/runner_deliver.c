@@ -19,8 +19,7 @@ static enum err note(struct call *call, void *argument)
     return file_delivered(call, delivering->task);
 }
 
-enum err deliver_task(const struct runner_services *services, const struct task *task,
-                      struct call *call)
+enum err deliver_task(const struct runner_services *services, struct task *task, struct call *call)
 {
     struct delivering delivering = { .task = task };
     enum err          e = runner_read(services, call, load, &delivering);

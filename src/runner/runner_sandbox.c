@@ -67,8 +67,7 @@ static enum err fill(struct call *call, void *argument)
     return sandbox_fill(call, filling->task, &filling->batch);
 }
 
-enum err sandbox_task(const struct runner_services *services, const struct task *task,
-                      struct call *call)
+enum err sandbox_task(const struct runner_services *services, struct task *task, struct call *call)
 {
     struct filling *filling = NEW(call->arena, struct filling, 1);
     filling->task = task;
@@ -76,5 +75,8 @@ enum err sandbox_task(const struct runner_services *services, const struct task 
     if (e) return e;
     e = generate_all(services, &filling->batch, call);
     if (e) return e;
-    return runner_commit(services, call, fill, filling);
+    e = runner_commit(services, call, fill, filling);
+    /* When nobody knows whether it was written, the sweep for orphans finds out. */
+    if (e && e != ERR_UNCERTAIN) forget(services, &filling->batch, call->arena);
+    return e;
 }

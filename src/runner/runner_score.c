@@ -12,7 +12,7 @@ static const int64_t WALL_MS_PER_CPU_SECOND = 3000;
 /* One submission on its way to its stars. */
 struct scoring {
     const struct runner_services *services;
-    const struct task            *task;
+    struct task                  *task;
     struct submission             submission;
     struct job                    job;
     int64_t                       last_examined_ms;
@@ -28,6 +28,15 @@ static int64_t wall_ms_max(const struct config *config)
 int64_t score_lease_ms(const struct config *config)
 {
     return wall_ms_max(config) + SCORE_LEASE_MS_MARGIN;
+}
+
+void score_media_limits(const struct config *config, struct media_limits *ret_limits)
+{
+    *ret_limits = (struct media_limits){
+        .cpu_seconds = (int32_t)config->media_cpu_seconds,
+        .wall_ms = (int32_t)wall_ms_max(config),
+        .memory_bytes_max = MEDIA_MEMORY_BYTES_DEFAULT,
+    };
 }
 
 static enum err load(struct call *call, void *argument)
@@ -59,11 +68,8 @@ static enum err open_file(struct scoring *scoring, struct call *call, int *ret_f
 
 static enum err examine(struct scoring *scoring, int fd, int64_t size_bytes, struct call *call)
 {
-    struct media_limits limits = {
-        .cpu_seconds = (int32_t)scoring->services->config->media_cpu_seconds,
-        .wall_ms = (int32_t)wall_ms_max(scoring->services->config),
-        .memory_bytes_max = MEDIA_MEMORY_BYTES_DEFAULT,
-    };
+    struct media_limits limits;
+    score_media_limits(scoring->services->config, &limits);
     return media_zygote_examine(scoring->services->zygote, fd, size_bytes,
                                 allowed_types(&scoring->submission), &limits, &call->error,
                                 &scoring->result);
@@ -77,25 +83,29 @@ static void compute(struct scoring *scoring, struct call *call)
     score_compute(&scoring->result, &limits, &scoring->verdict.score);
     scoring->verdict.record = score_record(&scoring->result, &scoring->verdict.score,
                                            scoring->submission.sha256, call->arena);
+    scoring->verdict.annotations =
+        score_annotations(&scoring->result, &scoring->verdict.score, call->arena);
 }
 
 /* This file keeps failing while others pass: it is the file, not the machine. */
 static bool is_hopeless(const struct scoring *scoring)
 {
     const struct task *task = scoring->task;
-    return task->failures_count + 1 >= UNEXAMINED_FAILURES_MIN && task->first_failed_ms > 0 &&
+    return task->subject_failures_count + 1 >= UNEXAMINED_FAILURES_MIN &&
            scoring->last_examined_ms > task->first_failed_ms;
 }
 
-static void give_up(struct scoring *scoring, const struct error *error)
+static void give_up(struct scoring *scoring, struct call *call)
 {
     struct score *score = &scoring->verdict.score;
     scoring->verdict.is_unexamined = true;
     score->stars = UNEXAMINED_STARS;
     snprintf(score->reasoning, sizeof(score->reasoning),
-             "The file could not be examined in %d tries (%s) while other files were. "
+             "The file could not be examined in %lld tries (%s) while other files were. "
              "Send a smaller or simpler version of it.",
-             UNEXAMINED_FAILURES_MIN, error->detail);
+             (long long)scoring->task->subject_failures_count + 1, call->error.detail);
+    job_score_limits(&scoring->job, &score->limits);
+    scoring->verdict.record = score_record(NULL, score, scoring->submission.sha256, call->arena);
 }
 
 static enum err judge(struct call *call, void *argument)
@@ -115,8 +125,7 @@ static void log_score(const struct scoring *scoring)
     log_end(&line);
 }
 
-enum err score_task(const struct runner_services *services, const struct task *task,
-                    struct call *call)
+enum err score_task(const struct runner_services *services, struct task *task, struct call *call)
 {
     struct scoring scoring = { .services = services, .task = task };
     enum err       e = runner_read(services, call, load, &scoring);
@@ -132,8 +141,9 @@ enum err score_task(const struct runner_services *services, const struct task *t
     if (e == ERR_OK) {
         compute(&scoring, call);
     } else if (is_hopeless(&scoring)) {
-        give_up(&scoring, &call->error);
+        give_up(&scoring, call);
     } else {
+        task->is_subject_suspect = true;
         return e;
     }
     e = runner_commit(services, call, judge, &scoring);

@@ -136,8 +136,7 @@ static enum err charge(const struct runner_services *services, struct topping_up
     return e;
 }
 
-enum err top_up_task(const struct runner_services *services, const struct task *task,
-                     struct call *call)
+enum err top_up_task(const struct runner_services *services, struct task *task, struct call *call)
 {
     struct topping_up top_up = { .task = task };
     enum err          e = runner_read(services, call, look, &top_up);

@@ -142,7 +142,7 @@ describe("what a command prints", () => {
     const { code, stdout, stderr } = await run(["--help"]);
     assert.deepEqual([code, stderr], [0, ""]);
     for (const command of ["serve", "migrate", "admin create-org", "admin create-key", "admin create-worker",
-                           "admin invite-worker", "audit", "demo", "config", "version"])
+                           "admin invite-worker", "audit", "score", "demo", "config", "version"])
       assert.match(stdout, new RegExp(`^  ${command} +\\S`, "m"));
     const helped = [...stdout.matchAll(/^ {2}--([a-z-]+) /gm)].map(([, name]) => name);
     assert.deepEqual(helped, Object.keys(assertObject(await run(["config"]))));

@@ -1,9 +1,9 @@
 /* A job's files by their stars, and their links signed anew. */
 import assert from "node:assert/strict";
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { assertRefused, openMarket } from "../lib/market.mjs";
-import { sample } from "../lib/samples.mjs";
+import { sample, sha256 } from "../lib/samples.mjs";
 
 const DAY_S = 86_400;
 let market, job, files;
@@ -42,6 +42,30 @@ describe("min_score", () => {
   });
 });
 
+describe("annotations", () => {
+  it("say what the scorer found, in the listing, the submission and the event alike", async () => {
+    const submissions = await market.buyer.all(`/v1/jobs/${job.id}/submissions`);
+    const events = await market.buyer.all("/v1/events?type=submission.approved");
+    for (const { submission_id, ai_star_rating, annotations } of files) {
+      assert.ok(Math.abs(annotations.quality - ai_star_rating) <= 2, JSON.stringify(annotations));
+      assert.deepEqual(Object.keys(annotations.sub_scores).sort(), ["blocking", "exposure", "noise", "resolution", "sharp"]);
+      assert.deepEqual([annotations.relevance, annotations.sound, annotations.frames_per_second], [null, null, null]);
+      assert.deepEqual(submissions.find(({ id }) => id === submission_id).file.annotations, annotations);
+      assert.deepEqual(events.find(({ data }) => data.id === submission_id).data.file.annotations, annotations);
+    }
+    const sharpness = (name) => files.find((file) => file.content_hash === sha256(sample(name))).annotations.sub_scores.sharp;
+    assert.ok(sharpness("blurred.jpg") < sharpness("photo.jpg"));
+  });
+
+  it("tell of the sound and the frames of a video", async () => {
+    const videos = await market.job({ files_needed: 1, accepted_formats: ["video/mp4"], min_star_rating: 1 });
+    await market.submitAndScore(videos, sample("clip.mp4"));
+    const [{ annotations }] = await market.files(videos);
+    assert.ok(annotations.frames_per_second > 1);
+    assert.ok(annotations.sound.sample_rate_hz >= 8000);
+  });
+});
+
 describe("a link signed anew", () => {
   it("works for seven days from then, and the old one until its own end", async () => {
     const [old] = files;
@@ -58,7 +82,7 @@ describe("a link signed anew", () => {
     assertRefused(await download(stranger, old), 403, "link_expired");
     const got = await download(stranger, reply.json);
     assert.equal(got.status, 200);
-    assert.equal(createHash("sha256").update(got.bytes).digest("hex"), old.content_hash);
+    assert.equal(sha256(got.bytes), old.content_hash);
   });
 
   it("is the same in a replay, which the store keeps sealed", async () => {

@@ -6,13 +6,13 @@ import { sample } from "../lib/samples.mjs";
 
 const BERLIN = { lat: 52.516275, lng: 13.377704, radius_km: 2.5 };
 const ABSENT = {
-  title: null, min_star_rating: 3, scoring_criteria: null, worker_guidelines: null, min_width: null, min_height: null,
+  title: null, min_star_rating: 3, scoring_criteria: null, scoring_ignore: null, worker_guidelines: null, min_width: null, min_height: null,
   min_duration_seconds: null, max_duration_seconds: null, deadline: null, location: null, max_files_per_worker: null,
   rating: null, rating_comment: null, flags_count: 0, flag_reason: null,
 };
 const FAR = "2150-01-01T00:00:00.000Z";
 const ALL = {
-  title: "Schilder – ü", min_star_rating: 4, scoring_criteria: "sharp", worker_guidelines: "By daylight.", min_width: 640, min_height: 480,
+  title: "Schilder – ü", min_star_rating: 4, scoring_criteria: "sharp", scoring_ignore: ["noise", "naturalness"], worker_guidelines: "By daylight.", min_width: 640, min_height: 480,
   min_duration_seconds: 1.5, max_duration_seconds: 86_400, deadline: FAR, location: BERLIN, max_files_per_worker: 2,
 };
 
@@ -43,14 +43,15 @@ describe("a job's optional fields", () => {
     const job = await market.job(ALL);
     const { status, json } = await market.worker.get(`/worker/v1/jobs/${job.id}`);
     assert.equal(status, 200);
-    const names = Object.keys(ALL).filter((name) => !["scoring_criteria", "max_files_per_worker"].includes(name));
+    const names = Object.keys(ALL).filter((name) => !["scoring_criteria", "scoring_ignore", "max_files_per_worker"].includes(name));
     assert.deepEqual(pick(json, names), pick(ALL, names));
-    assert.ok(!("scoring_criteria" in json));
+    for (const name of ["scoring_criteria", "scoring_ignore"]) assert.ok(!(name in json), name);
   });
 
   it("are held at their bounds", async () => {
     const atBounds = [
       { title: "t".repeat(100), scoring_criteria: "c".repeat(1000), worker_guidelines: "g".repeat(2000) },
+      { scoring_ignore: ["sharp", "exposure", "noise", "blocking", "naturalness", "resolution"] },
       { min_star_rating: 1 }, { min_star_rating: 5 }, { min_width: 1, min_height: 1 }, { max_files_per_worker: 1 },
       { min_duration_seconds: 0.001, max_duration_seconds: 0.001 },
       { location: { lat: 90, lng: 180, radius_km: 20_100 } }, { location: { lat: -90, lng: -180, radius_km: 0.001 } },
@@ -59,7 +60,8 @@ describe("a job's optional fields", () => {
     const beyond = [
       [{ title: "t".repeat(101) }, "title", "maxLength"], [{ scoring_criteria: "c".repeat(1001) }, "scoring_criteria", "maxLength"],
       [{ worker_guidelines: "g".repeat(2001) }, "worker_guidelines", "maxLength"], [{ min_star_rating: 0 }, "min_star_rating", "minimum"],
-      [{ min_star_rating: 6 }, "min_star_rating", "maximum"], [{ min_width: 0 }, "min_width", "minimum"],
+      [{ scoring_ignore: [] }, "scoring_ignore", "minItems"], [{ scoring_ignore: ["black"] }, "scoring_ignore[0]", "enum"],
+      [{ scoring_ignore: Array(7).fill("sharp") }, "scoring_ignore", "maxItems"], [{ min_star_rating: 6 }, "min_star_rating", "maximum"], [{ min_width: 0 }, "min_width", "minimum"],
       [{ max_duration_seconds: 0 }, "max_duration_seconds", "minimum"], [{ max_files_per_worker: 0 }, "max_files_per_worker", "minimum"],
       [{ location: { ...BERLIN, lat: 90.000001 } }, "location.lat", "maximum"], [{ location: { ...BERLIN, lat: -91 } }, "location.lat", "minimum"],
       [{ location: { ...BERLIN, lng: 180.1 } }, "location.lng", "maximum"], [{ location: { ...BERLIN, lng: -180.1 } }, "location.lng", "minimum"],

@@ -100,6 +100,7 @@ describe("a test job", () => {
       assert.equal(reply.bytes.length, file.size_bytes);
       assert.ok(file.size_bytes <= 16 * 1024);
       assert.equal(file.ai_star_rating, 4);
+      assert.equal(file.annotations, null, "nobody examined it");
       const path = join(market.server.dataDir, `sample.${extension}`);
       writeFileSync(path, reply.bytes);
       assert.deepEqual(decode(path), codecs);

@@ -1,11 +1,13 @@
 /* The processes that examine media die again and again: every submission still gets one score, its
  * worker is paid once, and what a dead server had under way does not wait for its lease. */
 import assert from "node:assert/strict";
+import { renameSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { pngImage } from "../lib/media.mjs";
 import { start } from "../lib/server.mjs";
 import { SETTINGS } from "./market.mjs";
-import { Patient } from "./patient.mjs";
+import { newImage, Patient } from "./patient.mjs";
 import { isAlive, kill9, mediaChildOf, until, zygoteOf } from "./processes.mjs";
 
 const KILLS = 4; /* the fifth end of one file may count against the file */
@@ -83,6 +85,34 @@ test("a file is scored after any number of deaths while no other file passes", {
   try {
     const played = await submit(patient, slowImage());
     await killTries(server, played, mediaChildOf, 8);
+    assert.equal((await submission(patient, played)).status, "pending_score");
+    await checkScoredOnce(server, patient, played);
+  } finally {
+    await server.stop();
+  }
+});
+
+test("what failed before a file was examined does not count against it", { timeout: 120_000 }, async () => {
+  const { server, patient } = await begin();
+  try {
+    await server.restart({ tasks: "off" });
+    patient.connect();
+    const played = await submit(patient, slowImage());
+    const id = played.reservation.submission_id, path = join(server.dataDir, "blobs", `${id}.1`);
+    renameSync(path, `${server.dataDir}/aside`); /* as a disk that cannot be read */
+    await server.restart({ tasks: "on" });
+    patient.connect();
+    for (let failures = 1; failures <= KILLS; failures++) {
+      await until(() => ends(server, "score_postponed", id) === failures, `failure ${failures} is noted`);
+      if (failures < KILLS) await server.advance(BACK_OFF_S);
+    }
+    const other = await submit(patient, newImage());
+    await until(async () => (await submission(patient, other)).status === "approved", "another file passes");
+    renameSync(`${server.dataDir}/aside`, path);
+    server.advance(BACK_OFF_S).catch(() => {}); /* it waits for the try that we kill */
+    await until(() => mediaChildOf(server.child.pid), "the file is examined", { everyMs: 1 });
+    assert.ok(kill9(mediaChildOf(server.child.pid)), "there is something to kill");
+    await until(() => ends(server, "score_postponed", id) === KILLS + 1, "its first end is noted");
     assert.equal((await submission(patient, played)).status, "pending_score");
     await checkScoredOnce(server, patient, played);
   } finally {

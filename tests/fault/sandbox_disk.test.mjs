@@ -59,6 +59,21 @@ for (const [error, kinds] of [["ENOSPC", ["write"]], ["EIO", ["fsync"]], ["ENOSP
     }));
 }
 
+test("a store that takes no batch leaves no bytes behind, however often it is tried", { timeout: 60_000 }, () =>
+  withSandbox(async ({ market, server }) => {
+    const store = (sql) => execFileSync("sqlite3", ["-cmd", ".timeout 5000", join(server.dataDir, "store.db"), sql]);
+    const job = await market.job({ files_needed: 5 });
+    store("CREATE TRIGGER no_files BEFORE INSERT ON files BEGIN SELECT raise(ABORT, 'no files'); END");
+    for (let tries = 1; tries <= 3; tries++) {
+      await server.advance(DELAY_S);
+      await until(`try ${tries}`, () => postponed(server, "sandbox_postponed") === tries);
+      assert.deepEqual(bytesIn(server, "blobs"), []);
+    }
+    store("DROP TRIGGER no_files");
+    await eventually(server, "it is full", async () => (await market.getJob(job)).status === "completed");
+    assert.equal(bytesIn(server, "blobs").length, 5);
+  }));
+
 test("a delivery that fails until the bytes are no longer kept", { timeout: 60_000 }, () =>
   withSandbox(async ({ market, server, disk }) => {
     const waiting = () => {

@@ -40,6 +40,7 @@ static struct str record_of(const struct media_result *result, const struct scor
     struct score score;
     score_compute(result, limits, &score);
     check_score(result, &score);
+    CHECK(score_annotations(result, &score, arena).len > 0);
     return score_record(result, &score, STR("00"), arena);
 }
 

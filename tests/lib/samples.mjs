@@ -21,11 +21,13 @@ function samplesFolder() {
   return (folder = out);
 }
 
+export const samplePath = (name) => join(samplesFolder(), name);
+
 const loaded = new Map();
 
 /* The bytes of a sample by its name, such as photo.jpg. */
 export function sample(name) {
-  if (!loaded.has(name)) loaded.set(name, readFileSync(join(samplesFolder(), name)));
+  if (!loaded.has(name)) loaded.set(name, readFileSync(samplePath(name)));
   return loaded.get(name);
 }
 

@@ -37,6 +37,22 @@ static void file_is_what_was_approved(void **state)
     assert_int_equal(file.delivered_ms, 0);
 }
 
+static void annotations_are_kept_as_they_were_found(void **state)
+{
+    struct market        *market = *state;
+    struct job            job = market_job(market, 1, 50);
+    struct id             worker_id = market_worker(market);
+    struct submission     submission = market_submit(market, &worker_id, &job.id);
+    struct verdict        verdict = market_verdict(&submission, 4, GATE_NONE);
+    struct task           task = market_task(market, TASK_SCORE, &submission.id);
+    struct delivered_file file;
+    verdict.annotations = STR("{\"quality\":4.5}");
+    DONE(market, submission_judge(&market->call, &task, &verdict));
+    submission = market_submission_now(market, &submission.id);
+    DONE(market, file_get_any(&market->call, &submission.file_id, &file));
+    assert_true(str_eq(file.annotations, verdict.annotations));
+}
+
 static void submission_has_one_file(void **state)
 {
     struct market        *market = *state;
@@ -44,7 +60,7 @@ static void submission_has_one_file(void **state)
     struct delivered_file file = approved_file(market, &job.id);
     struct submission     submission = market_submission_now(market, &file.submission_id);
     struct id             id;
-    REFUSED_UNWRITTEN(market, file_create(&market->call, &submission, &id), ERR_CONFLICT,
+    REFUSED_UNWRITTEN(market, file_create(&market->call, &submission, STR_NONE, &id), ERR_CONFLICT,
                       "db_constraint");
 }
 
@@ -281,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         market_test(file_is_what_was_approved),
+        market_test(annotations_are_kept_as_they_were_found),
         market_test(submission_has_one_file),
         market_test(list_is_newest_first_and_of_the_job_alone),
         market_test(list_has_those_with_stars_enough),

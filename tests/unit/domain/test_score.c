@@ -10,70 +10,7 @@
 
 #include <cmocka.h>
 
-static const struct score_limits no_limits = { 0 };
-
-/* The photograph the scorer's figures were first looked at on. */
-static struct media_result good_photo(void)
-{
-    return (struct media_result){
-        .version = MEDIA_RESULT_VERSION,
-        .verdict = MEDIA_DECODED,
-        .type = MEDIA_JPEG,
-        .has_picture = 1,
-        .width = 1600,
-        .height = 1200,
-        .orientation = 1,
-        .image = { .mean_milli = 118000,
-                   .deviation_milli = 52000,
-                   .entropy_milli = 7300,
-                   .p1 = 4,
-                   .p99 = 244,
-                   .clipped_low_ppm = 3000,
-                   .clipped_high_ppm = 8000,
-                   .sharpness_milli = 1698000,
-                   .sharpness_log_milli = 3230,
-                   .direction_min_milli = 265000,
-                   .noise_milli = 840,
-                   .blocking_milli = 1000 },
-    };
-}
-
-static struct media_result good_sound(void)
-{
-    return (struct media_result){
-        .version = MEDIA_RESULT_VERSION,
-        .verdict = MEDIA_DECODED,
-        .type = MEDIA_MP3,
-        .has_audio = 1,
-        .orientation = 1,
-        .duration_ms = 30000,
-        .audio = { .sample_rate_hz = 44100,
-                   .channels_count = 2,
-                   .has_loudness = 1,
-                   .loudness_milli_lufs = -19200,
-                   .true_peak_milli_db = -1200,
-                   .silence_ppm = 150000,
-                   .silence_lead_ms = 200,
-                   .silence_tail_ms = 400,
-                   .bandwidth_hz = 15000,
-                   .snr_milli_db = 23000 },
-    };
-}
-
-static struct media_result good_video(void)
-{
-    struct media_result result = good_photo();
-    result.type = MEDIA_MP4;
-    result.has_picture = 0;
-    result.has_video = 1;
-    result.duration_ms = 30000;
-    result.width = 1920;
-    result.height = 1080;
-    result.video = (struct media_video_figures){
-        .fps_milli = 30000, .frames_decoded = 900, .frames_expected = 900, .frames_measured = 30
-    };
-    return result;
-}
+#include "score_figures.h"
 
 static struct media_result photo_of(int32_t width, int32_t height)
 {
@@ -81,13 +18,6 @@ static struct media_result photo_of(int32_t width, int32_t height)
     result.width = width;
     result.height = height;
     return result;
-}
-
-static struct score score_of(struct media_result result)
-{
-    struct score score;
-    score_compute(&result, &no_limits, &score);
-    return score;
 }
 
 /* --- arithmetic --- */
@@ -140,7 +70,7 @@ static void quality_is_the_mean_but_near_the_worst_part(void **state)
             parts[j] = (struct score_part){ MEASURE_SHARP, rows[i].weight[j], rows[i].milli[j] };
         assert_int_equal(score_quality(parts, 3), rows[i].quality_milli);
     }
-    assert_int_equal(score_quality(NULL, 0), 1000);
+    assert_int_equal(score_quality(NULL, 0), 5000); /* the job looks at none */
 }
 
 static void stars_follow_the_formula_the_deduction_and_the_caps(void **state)
@@ -633,49 +563,56 @@ static void figures_called_good_enough_are(void **state)
     assert_int_equal(score_of(video).quality_milli, 5000);
 }
 
-/* --- the record --- */
+/* --- what a job does not look at --- */
 
-static void same_input_gives_the_same_record(void **state)
+static unsigned ignored_of(const char *name)
 {
-    (void)state;
-    struct arena arena;
-    arena_init(&arena, 1 << 20);
-    struct media_result result = good_video();
-    struct score        first = score_of(result), second = score_of(result);
-    struct str          a = score_record(&result, &first, STR("00ff"), &arena);
-    struct str          b = score_record(&result, &second, STR("00ff"), &arena);
-    assert_true(str_eq(a, b));
-    arena_deinit(&arena);
+    unsigned ignored = 0;
+    assert_true(score_ignore_add(str_of(name), &ignored));
+    return ignored;
 }
 
-static void record_is_json_that_says_how_the_stars_came(void **state)
+static void ignored_part_takes_no_part(void **state)
 {
     (void)state;
-    struct arena arena;
-    struct error error = { 0 };
-    json_t      *root = NULL;
-    arena_init(&arena, 1 << 20);
     struct media_result blurred = good_photo();
+    struct score        score;
     blurred.image.sharpness_log_milli = 800;
-    struct score score = score_of(blurred);
-    struct str   text = score_record(&blurred, &score, STR("00ff"), &arena);
-    assert_int_equal(json_parse(&arena, text, &error, &root), ERR_OK);
-    assert_int_equal(in_int(root, "scorer_version", 0), SCORER_VERSION);
-    assert_int_equal(in_int(root, "stars", 0), 2);
-    assert_true(in_is_null(root, "gate"));
-    assert_true(in_is_null(root, "relevance"));
-    assert_true(str_eq(in_text(root, "input_sha256", &arena), STR("00ff")));
-    assert_true(str_starts_with(in_text(root, "libraries", &arena), STR("libavformat ")));
-    assert_int_equal(json_array_size(json_object_get(root, "parts")), 5);
-    const json_t *path = json_object_get(root, "path");
-    assert_string_equal(json_string_value(json_array_get(path, 0)), "weighted_mean");
-    assert_string_equal(json_string_value(json_array_get(path, 1)), "capped_by_quality");
+    struct score_limits limits = { 0 };
+    score_compute(&blurred, &limits, &score);
+    assert_int_equal(score.stars, 2);
+    limits.ignored = ignored_of("sharp");
+    score_compute(&blurred, &limits, &score);
+    assert_int_equal(score.stars, 5);
+    assert_int_equal(score.parts_count, 4);
+    assert_null(strstr(score.reasoning, "blurred"));
+}
 
-    score_duplicate(&score);
-    text = score_record(NULL, &score, STR("00ff"), &arena);
-    assert_int_equal(json_parse(&arena, text, &error, &root), ERR_OK);
-    assert_true(str_eq(in_text(root, "gate", &arena), STR("duplicate")));
-    arena_deinit(&arena);
+static void job_that_looks_at_nothing_leaves_the_gates(void **state)
+{
+    static const char *const names[] = { "sharp", "exposure", "noise", "blocking", "resolution" };
+    (void)state;
+    struct score_limits limits = { 0 };
+    struct media_result photo = good_photo();
+    struct score        score;
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        limits.ignored |= ignored_of(names[i]);
+    score_compute(&photo, &limits, &score);
+    assert_true(score.parts_count == 0 && score.quality_milli == 5000 && score.stars == 5);
+    photo.image.deviation_milli = 0;
+    score_compute(&photo, &limits, &score);
+    assert_true(score.gate == GATE_BLANK && score.stars == 1);
+}
+
+static void only_what_a_picture_has_may_be_ignored(void **state)
+{
+    static const char *const others[] = { "black", "frozen", "loudness", "integrity", "", "Sharp" };
+    (void)state;
+    unsigned ignored = 0;
+    assert_int_equal(ignored_of("naturalness"), 0); /* not measured yet */
+    for (size_t i = 0; i < COUNT_OF(others); i++)
+        assert_false(score_ignore_add(str_of(others[i]), &ignored));
+    assert_int_equal(ignored, 0);
 }
 
 /* --- any record at all --- */
@@ -739,6 +676,7 @@ static struct score_limits random_limits(void)
 {
     struct score_limits limits = { 0 };
     if (random_next() % 4 == 0) limits.formats = random_next() % BIT(MEDIA_TYPE__COUNT);
+    if (random_next() % 4 == 0) limits.ignored = random_next() % BIT(MEASURE_RESOLUTION + 1);
     if (random_next() % 4 == 0) limits.width_min = random_figure() & INT32_MAX;
     if (random_next() % 4 == 0) limits.height_min = random_figure() & INT32_MAX;
     if (random_next() % 4 == 0) limits.duration_ms_min = random_figure() & INT32_MAX;
@@ -782,6 +720,9 @@ static void any_record_gets_a_sound_score(void **state)
         struct str        text = score_record(&result, &score, STR("ab"), &arena);
         if (json_parse(&arena, text, &error, &root) != ERR_OK)
             fail_msg("seed %llu: %.*s", (unsigned long long)seed, STR_ARG(text));
+        text = score_annotations(&result, &score, &arena);
+        if (json_parse(&arena, text, &error, &root) != ERR_OK)
+            fail_msg("seed %llu: %.*s", (unsigned long long)seed, STR_ARG(text));
         arena_rewind(&arena, mark);
     }
     arena_deinit(&arena);
@@ -813,8 +754,9 @@ int main(void)
         cmocka_unit_test(reasoning_says_what_was_good),
         cmocka_unit_test(reasoning_names_the_fault_its_figure_and_the_remedy),
         cmocka_unit_test(figures_called_good_enough_are),
-        cmocka_unit_test(same_input_gives_the_same_record),
-        cmocka_unit_test(record_is_json_that_says_how_the_stars_came),
+        cmocka_unit_test(ignored_part_takes_no_part),
+        cmocka_unit_test(job_that_looks_at_nothing_leaves_the_gates),
+        cmocka_unit_test(only_what_a_picture_has_may_be_ignored),
         cmocka_unit_test(any_record_gets_a_sound_score),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

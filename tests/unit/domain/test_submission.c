@@ -1,5 +1,7 @@
 #include "domain/submission.h"
 
+#include "base/json_in.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -124,6 +126,24 @@ static void unknown_reservation_is_not_found(void **state)
 
 /* --- duplicates --- */
 
+/* Every score says by whom and of what. */
+static void assert_record_of(struct market *market, const struct submission *submission)
+{
+    struct error error = { 0 };
+    json_t      *record = NULL;
+    struct stmt *q = db_query(market->db, "SELECT score_record FROM submissions WHERE id = $1");
+    bind_id(q, 1, &submission->id);
+    assert_true(stmt_step(q));
+    struct str text = column_text(q, 0, &market->arena);
+    assert_int_equal(stmt_end(q, &error), ERR_OK);
+    assert_non_null(text.data);
+    assert_int_equal(json_parse(&market->arena, text, &error, &record), ERR_OK);
+    assert_int_equal(in_int(record, "scorer_version", 0), SCORER_VERSION);
+    assert_true(str_eq(in_text(record, "input_sha256", &market->arena), submission->sha256));
+    assert_int_equal(json_array_size(json_object_get(json_object_get(record, "limits"), "formats")),
+                     2);
+}
+
 static void assert_duplicate(struct market *market, const struct submission *submission)
 {
     assert_int_equal(submission->state, SUBMISSION_REJECTED);
@@ -133,6 +153,7 @@ static void assert_duplicate(struct market *market, const struct submission *sub
     assert_int_equal(submission->scored_ms, market->now_ms);
     assert_int_equal(tasks_of(market, &submission->id), 0);
     assert_false(submission_may_retry(submission));
+    assert_record_of(market, submission);
 }
 
 static void bytes_the_job_has_seen_are_rejected_whoever_sends_them(void **state)

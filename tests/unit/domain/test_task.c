@@ -176,15 +176,31 @@ static void back_off_doubles_from_two_seconds_to_ten_minutes(void **state)
     struct market       *market = *state;
     static const int64_t waits_s[] = { 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600, 600 };
     add(market, TASK_SCORE);
-    int64_t first_failed_ms = market->now_ms;
     for (size_t i = 0; i < COUNT_OF(waits_s); i++) {
         struct task task = claim(market);
         assert_int_equal(task.failures_count, i);
-        assert_int_equal(task.first_failed_ms, i == 0 ? 0 : first_failed_ms);
         DONE(market, task_fail(&market->call, &task, "no scorer"));
         market->now_ms += waits_s[i] * MS_PER_SECOND - 1;
         assert_nothing_due(market);
         market->now_ms++;
+    }
+}
+
+static void failures_that_may_be_the_subjects_are_counted_apart(void **state)
+{
+    struct market   *market = *state;
+    static const int expected[] = { 0, 0, 1, 1, 2 }; /* every second failure is suspicious */
+    int64_t          first_ms = 0;
+    add(market, TASK_SCORE);
+    for (size_t i = 0; i < COUNT_OF(expected); i++) {
+        struct task task = claim(market);
+        assert_int_equal(task.failures_count, i);
+        assert_int_equal(task.subject_failures_count, expected[i]);
+        assert_int_equal(task.first_failed_ms, first_ms);
+        task.is_subject_suspect = i % 2 == 1;
+        DONE(market, task_fail(&market->call, &task, "score_postponed"));
+        if (i == 1) first_ms = market->now_ms;
+        market->now_ms += 600 * MS_PER_SECOND;
     }
 }
 
@@ -252,6 +268,7 @@ int main(void)
         task_test(runner_whose_lease_ended_may_finish_while_nobody_claimed_it),
         task_test(finish_and_fail_of_a_loser_are_task_lost),
         task_test(back_off_doubles_from_two_seconds_to_ten_minutes),
+        task_test(failures_that_may_be_the_subjects_are_counted_apart),
         task_test(back_off_stays_at_its_most_after_any_number_of_failures),
         task_test(next_due_is_the_earliest_of_the_kind),
         task_test(load_is_counted_by_kind_and_claimed_tasks_are_not_due),
