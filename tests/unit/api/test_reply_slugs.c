@@ -125,9 +125,8 @@ static const struct {
     const char *name;
     int         slug_at, code_at; /* code_at -1: the code of a single fault */
 } namers[] = {
-    { "FAIL(", 2, 1 },
-    { "schema_fail(", 3, 2 },
-    { "error_add_fault(", 3, -1 },
+    { "FAIL(", 2, 1 },        { "fail_at(", 1, -1 },
+    { "FAIL_FAULTS(", 3, 2 }, { "error_add_fault(", 3, -1 },
     { "fault(", 2, -1 },
 };
 
