@@ -55,6 +55,23 @@ describe("README", () => {
   });
 });
 
+describe("the guide to uploads", () => {
+  it("takes a worker from the feed to a submission", async () => {
+    const blocks = blocksOf(page("docs/uploads.md"));
+    assert.equal(blocks.length, 1);
+    const market = await openMarket();
+    try {
+      await market.job();
+      writeFileSync(join(folder, "sign.jpg"), sample("photo-3.jpg"));
+      const env = { URL: market.server.base, TOKEN: market.worker.token };
+      const stdout = await runShell(scriptOf(blocks), { cwd: folder, env });
+      assert.match(stdout, /^sub_\w+ (pending_score null|approved [3-5])\n\d+$/m);
+    } finally {
+      await market.stop();
+    }
+  });
+});
+
 describe("operations", () => {
   it("a backup beside a busy server is whole, and serves the same keys", async () => {
     const [{ commands }, ...others] = blocksOf(page("docs/operations.md")).filter(({ heading }) => heading === "Backup");
