@@ -103,7 +103,8 @@ static enum err check_key_form(struct exchange *exchange, struct str key, bool i
     if (idempotency_key_is_valid(key) && key.len >= (size_t)bytes_min) return ERR_OK;
     error_add_fault(&exchange->call.error, exchange->http->arena, STR("Idempotency-Key"), "pattern",
                     "must have %d to %d visible characters", bytes_min, IDEMPOTENCY_KEY_BYTES_MAX);
-    return FAIL(&exchange->call.error, ERR_INVALID, "invalid_parameters", "bad Idempotency-Key");
+    return FAIL_FAULTS(&exchange->call.error, exchange->http->arena, ERR_INVALID,
+                       "invalid_parameters");
 }
 
 static enum err check_idempotency_key(struct exchange *exchange)
@@ -157,7 +158,7 @@ enum err admission_check_envelope(struct exchange *exchange)
     const struct contract_operation *operation = exchange->request.operation;
     if (http_body_is_too_large(exchange->http))
         return FAIL(&exchange->call.error, ERR_TOO_LARGE, "body_too_large",
-                    "the body may have %lld bytes", (long long)operation->body_bytes_max);
+                    "the body is larger than %lld bytes", (long long)operation->body_bytes_max);
     if (operation->body && exchange->http->body.len > 0 &&
         !content_type_is(http_header(exchange->http, "Content-Type"), STR("application/json")))
         return FAIL(&exchange->call.error, ERR_MEDIA_TYPE, "not_json",

@@ -12,6 +12,16 @@ static enum err get_balance(struct call *call, const struct request *request, st
     return ERR_OK;
 }
 
+static enum err refuse_kind(struct call *call)
+{
+    const char *names[TRANSFER_KIND__COUNT];
+    int         count = 0;
+    for (int i = 0; i < TRANSFER_KIND__COUNT; i++)
+        if (transfer_is_visible((enum transfer_kind)i))
+            names[count++] = transfer_kind_name((enum transfer_kind)i);
+    return listing_refuse_name(call, STR("type"), names, count);
+}
+
 /* Only kinds a buyer can see; another word is 400. */
 static enum err read_kind(struct call *call, const struct request *request,
                           enum transfer_kind *ret_kind)
@@ -20,8 +30,7 @@ static enum err read_kind(struct call *call, const struct request *request,
     *ret_kind = TRANSFER_KIND__COUNT;
     if (type.data == NULL) return ERR_OK;
     if (transfer_kind_parse(type, ret_kind) && transfer_is_visible(*ret_kind)) return ERR_OK;
-    error_add_fault(&call->error, call->arena, STR("type"), "enum", "is not a transaction type");
-    return FAIL(&call->error, ERR_INVALID, "invalid_parameters", "bad filter");
+    return refuse_kind(call);
 }
 
 static enum err list_transactions(struct call *call, const struct request *request,

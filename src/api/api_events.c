@@ -7,8 +7,10 @@
 
 static enum err refuse_type(struct call *call)
 {
-    error_add_fault(&call->error, call->arena, STR("event_type"), "enum", "is not an event type");
-    return FAIL(&call->error, ERR_INVALID, "invalid_parameters", "event_type is none");
+    const char *names[EVENT_TYPE__COUNT];
+    for (int i = 0; i < EVENT_TYPE__COUNT; i++)
+        names[i] = event_type_name((enum event_type)i);
+    return listing_refuse_name(call, STR("event_type"), names, EVENT_TYPE__COUNT);
 }
 
 /* An endpoint of the actor's, also one that is deleted: its events are there still. */
@@ -109,7 +111,7 @@ static enum err read_after(struct call *call, const struct request *request, str
     if (text.data == NULL || id_parse(text, ID_OCCURRENCE, ret_after)) return ERR_OK;
     error_add_fault(&call->error, call->arena, STR("after"), "format",
                     "must be the id of an event, occ_…");
-    return FAIL(&call->error, ERR_INVALID, "invalid_parameters", "after is no id of an event");
+    return FAIL_FAULTS(&call->error, call->arena, ERR_INVALID, "invalid_parameters");
 }
 
 static enum err list_occurrences(struct call *call, const struct request *request,

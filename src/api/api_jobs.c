@@ -143,17 +143,31 @@ static struct id earlier(const struct id *a, const struct id *b)
     return str_compare(id_str(a), id_str(b)) < 0 ? *a : *b;
 }
 
+static enum err refuse_state(struct call *call)
+{
+    const char *names[JOB_STATE__COUNT];
+    for (int i = 0; i < JOB_STATE__COUNT; i++)
+        names[i] = job_state_name((enum job_state)i);
+    return listing_refuse_name(call, STR("status"), names, JOB_STATE__COUNT);
+}
+
+static enum err refuse_type(struct call *call)
+{
+    const char *names[JOB_TYPE__COUNT];
+    for (int i = 0; i < JOB_TYPE__COUNT; i++)
+        names[i] = job_type_name((enum job_type)i);
+    return listing_refuse_name(call, STR("type"), names, JOB_TYPE__COUNT);
+}
+
 static enum err read_filter(struct call *call, const struct request *request,
                             struct job_filter *filter)
 {
     struct str status = request_text(request, "status"), type = request_text(request, "type");
     *filter = (struct job_filter){ .state = JOB_STATE__COUNT, .type = JOB_TYPE__COUNT };
-    if (status.data && !job_state_parse(status, &filter->state))
-        error_add_fault(&call->error, call->arena, STR("status"), "enum", "is not a job status");
-    if (type.data && !job_type_parse(type, &filter->type))
-        error_add_fault(&call->error, call->arena, STR("type"), "enum", "is not a job type");
-    if (call->error.faults_count)
-        return FAIL(&call->error, ERR_INVALID, "invalid_parameters", "bad filter");
+    enum err e = ERR_OK;
+    if (status.data && !job_state_parse(status, &filter->state)) e = refuse_state(call);
+    if (type.data && !job_type_parse(type, &filter->type)) e = refuse_type(call);
+    if (e) return e;
     filter->from = id_at(request, "created_after");
     filter->before = id_at(request, "created_before");
     return ERR_OK;

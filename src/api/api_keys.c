@@ -22,7 +22,7 @@ static enum err in_expiry(struct call *call, const json_t *body, int64_t *ret_ex
     if (text.data == NULL || time_parse(text, ret_expires_ms)) return ERR_OK;
     error_add_fault(&call->error, call->arena, STR("expires_at"), "format",
                     "must be an RFC 3339 date-time");
-    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "expires_at is not a time");
+    return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");
 }
 
 static enum err create_key(struct call *call, const struct request *request, struct reply *reply)

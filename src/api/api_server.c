@@ -55,7 +55,7 @@ static enum err answer_advance(struct call *call, void *argument, struct reply *
     if (!clock_may_reach(call->now_ms + *ms)) {
         error_add_fault(&call->error, call->arena, STR("seconds"), "maximum",
                         "leads beyond the last year that can be written");
-        return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "the clock cannot go so far");
+        return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");
     }
     enum err e = clock_load_offset(call->db, &call->error, &offset_ms);
     if (e == ERR_OK) e = clock_store_offset(call, offset_ms + *ms);

@@ -10,7 +10,7 @@ enum err account_body_fault(struct call *call, enum err e)
     bool is_email = strcmp(call->error.slug, "bad_email") == 0;
     error_add_fault(&call->error, call->arena, is_email ? STR("email") : STR("name"), "format",
                     "%s", call->error.detail);
-    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "the body is not acceptable");
+    return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");
 }
 
 /* Nobody signs up with credentials, so that only the address tells who asks too often. */

@@ -14,7 +14,7 @@ static enum err prepare(struct exchange *exchange)
     if (e) return e;
     if (declared == 0)
         return FAIL(&exchange->call.error, ERR_MEDIA_TYPE, "unsupported_format",
-                    "an empty file is of no type");
+                    "the file is empty");
     stream->upload.size_bytes = declared > 0 ? declared : 0;
     stream->upload.filename = upload_disposition_filename(
         exchange->http->arena, http_header(exchange->http, "Content-Disposition"));

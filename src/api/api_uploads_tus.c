@@ -22,7 +22,8 @@ static enum err read_bytes_header(struct exchange *exchange, const char *name, i
     if (value.data == NULL || upload_bytes_parse(value, ret_bytes)) return ERR_OK;
     error_add_fault(&exchange->call.error, exchange->http->arena, str_of(name), "type",
                     "must be a number of bytes");
-    return FAIL(&exchange->call.error, ERR_INVALID, "invalid_parameters", "bad %s", name);
+    return FAIL_FAULTS(&exchange->call.error, exchange->http->arena, ERR_INVALID,
+                       "invalid_parameters");
 }
 
 /* Too large for its job: how large may it be? */
@@ -52,7 +53,7 @@ static enum err read_length(struct exchange *exchange)
         return FAIL(error, ERR_INVALID, "length_missing",
                     "send either Upload-Length or Upload-Defer-Length: 1");
     if (has_length && stream->upload.size_bytes == 0)
-        return FAIL(error, ERR_MEDIA_TYPE, "unsupported_format", "an empty file is of no type");
+        return FAIL(error, ERR_MEDIA_TYPE, "unsupported_format", "the file is empty");
     return ERR_OK;
 }
 

@@ -143,7 +143,7 @@ static enum err in_range(struct call *call, const json_t *body, struct webhook_r
     if (status.data) CHECK(event_state_parse(status, &replay->state));
     if (replay->since_ms < replay->until_ms) return ERR_OK;
     error_add_fault(&call->error, call->arena, STR("until"), "minimum", "must be after since");
-    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "until is not after since");
+    return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");
 }
 
 static void render_replay(struct json_out *out, const struct id *endpoint_id, int replayed_count,

@@ -18,6 +18,18 @@ enum err listing_open_of_job(struct call *call, const struct request *request, c
     return job_get(call, job_id, ret_job);
 }
 
+enum err listing_refuse_name(struct call *call, struct str filter, const char *const names[],
+                             int count)
+{
+    struct buf list;
+    buf_init(&list, call->arena, ERROR_DETAIL_BYTES_MAX);
+    for (int i = 0; i < count; i++)
+        buf_fmt(&list, "%s\"%s\"", i > 0 ? ", " : "", names[i]);
+    error_add_fault(&call->error, call->arena, filter, "enum", "must be one of %.*s",
+                    STR_ARG(buf_str(&list)));
+    return FAIL_FAULTS(&call->error, call->arena, ERR_INVALID, "invalid_parameters");
+}
+
 int listing_rows(const struct listing *listing)
 {
     return listing->page.rows_max + 1;

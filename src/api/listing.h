@@ -20,6 +20,10 @@ MUST_USE enum err listing_open_of_job(struct call *call, const struct request *r
                                       const char *name, enum id_kind kind, struct job *ret_job,
                                       struct listing *ret_listing);
 
+/* ERR_INVALID "invalid_parameters": the filter is none of these names. */
+MUST_USE enum err listing_refuse_name(struct call *call, struct str filter,
+                                      const char *const names[], int count);
+
 /* How many rows to ask the store for: one more than the page shows. */
 int listing_rows(const struct listing *listing);
 

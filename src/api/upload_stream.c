@@ -93,7 +93,7 @@ enum err upload_stream_make(struct exchange *exchange, struct str reservation_id
     int64_t bytes_max = upload_bytes_max(job.formats);
     if (bytes_min > bytes_max)
         return FAIL(&call->error, ERR_TOO_LARGE, "file_too_large",
-                    "a file of this job may have %lld bytes", (long long)bytes_max);
+                    "a file for this job may have at most %lld bytes", (long long)bytes_max);
     stream->upload.id = id_new(ID_UPLOAD, call->now_ms);
     stream->upload.worker_id = call->actor.worker_id;
     stream->upload.reservation_id = stream->reservation.id;

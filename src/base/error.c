@@ -43,6 +43,22 @@ enum err error_set(struct error *error, enum err code, const char *slug, const c
     return code;
 }
 
+enum { MORE_BYTES_MAX = 30 }; /* " (and 2147483647 more)" and the NUL */
+
+enum err error_set_faults(struct error *error, struct arena *arena, enum err code, const char *slug,
+                          const char *file, int line)
+{
+    const struct fault *first = error->faults;
+    CHECK(first != NULL);
+    const char *field = first->field ? first->field : "the body";
+    struct str  text = str_format(arena, "%s %s", field, first->message);
+    text = str_sanitise(arena, text, ERROR_DETAIL_BYTES_MAX - MORE_BYTES_MAX);
+    int others_count = error->faults_count - 1;
+    if (others_count == 0) return error_set(error, code, slug, file, line, "%.*s", STR_ARG(text));
+    return error_set(error, code, slug, file, line, "%.*s (and %d more)", STR_ARG(text),
+                     others_count);
+}
+
 void error_clear(struct error *error)
 {
     *error = (struct error){ 0 };

@@ -30,7 +30,7 @@ enum err {
     ERR__COUNT
 };
 
-enum { ERROR_DETAIL_BYTES_MAX = 200, ERROR_FAULTS_COUNT_MAX = 100 };
+enum { ERROR_DETAIL_BYTES_MAX = 400, ERROR_FAULTS_COUNT_MAX = 100 };
 
 /* One fault of a request: which field, the stable code, a sentence. All text is owned by the
  * arena of the call. */
@@ -61,6 +61,14 @@ struct error {
 PRINTF_LIKE(6, 7)
 enum err error_set(struct error *error, enum err code, const char *slug, const char *file, int line,
                    const char *format, ...);
+
+/* The same for the faults that the error holds (at least one): the detail is the first, with its
+ * field, and how many more there are. */
+#define FAIL_FAULTS(error, arena, code, slug)                                                      \
+    error_set_faults((error), (arena), (code), (slug), __FILE__, __LINE__)
+
+enum err error_set_faults(struct error *error, struct arena *arena, enum err code, const char *slug,
+                          const char *file, int line);
 
 void error_clear(struct error *error);
 

@@ -35,29 +35,37 @@ static enum err check_bounds(struct str text, int64_t depth_max, int64_t values_
     return ERR_OK;
 }
 
-static const char *slug_of(enum json_error_code code)
+static enum err fail_at(struct error *error, const char *slug, const char *what,
+                        const json_error_t *fault)
 {
-    switch (code) {
-    case json_error_duplicate_key: return "duplicate_key";
+    return FAIL(error, ERR_INVALID, slug, "%s at line %d, column %d", what, fault->line,
+                fault->column);
+}
+
+static enum err fail(struct error *error, const json_error_t *fault)
+{
+    switch (json_error_code(fault)) {
+    case json_error_duplicate_key:
+        return fail_at(error, "duplicate_key", "the same key twice", fault);
     case json_error_null_character:
-    case json_error_null_byte_in_key: return "nul_character";
-    case json_error_invalid_utf8: return "invalid_utf8";
-    case json_error_numeric_overflow: return "number_out_of_range";
-    case json_error_stack_overflow: return "too_deep";
-    default: return "malformed_json";
+    case json_error_null_byte_in_key:
+        return fail_at(error, "nul_character", "the character U+0000", fault);
+    case json_error_invalid_utf8: return fail_at(error, "invalid_utf8", "not UTF-8", fault);
+    case json_error_numeric_overflow:
+        return fail_at(error, "number_out_of_range", "too large a number", fault);
+    case json_error_stack_overflow: return fail_at(error, "too_deep", "nested too deep", fault);
+    default: return fail_at(error, "malformed_json", "malformed JSON", fault);
     }
 }
 
 static enum err parse(struct arena *arena, struct str text, struct error *error, json_t **ret_root)
 {
-    if (text.len == 0) return FAIL(error, ERR_INVALID, "malformed_json", "there is no text");
+    if (text.len == 0) return FAIL(error, ERR_INVALID, "malformed_json", "no JSON: it is empty");
 
     json_error_t fault;
     json_t      *root =
         json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
-    if (root == NULL)
-        return FAIL(error, ERR_INVALID, slug_of(json_error_code(&fault)), "line %d, column %d",
-                    fault.line, fault.column);
+    if (root == NULL) return fail(error, &fault);
     arena_defer(arena, drop_tree, root);
     *ret_root = root;
     return ERR_OK;

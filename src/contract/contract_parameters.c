@@ -138,7 +138,7 @@ enum err contract_check_parameters(const struct contract_operation *operation, s
         settle(&reading, i, arrivals[i]);
     }
     if (error->faults_count > 0)
-        return schema_fail(arena, error, ERR_INVALID, "invalid_parameters");
+        return FAIL_FAULTS(error, arena, ERR_INVALID, "invalid_parameters");
     if (operation->parameters_count)
         memcpy(ret_values, values, sizeof(*values) * (size_t)operation->parameters_count);
     return ERR_OK;

@@ -78,10 +78,6 @@ bool schema_accepts(const struct schema *schema, const json_t *value);
 bool schema_check_at(const struct schema *schema, struct arena *arena, const struct trail *trail,
                      const json_t *value, struct error *error);
 
-/* Fail for the faults that error holds (at least one): the detail is the first and how many more.
- */
-enum err schema_fail(struct arena *arena, struct error *error, enum err code, const char *slug);
-
 /* "a string or null", "\"open\", \"closed\"": for messages. Cut, owned by the arena. */
 struct str schema_types_text(struct arena *arena, unsigned types);
 struct str schema_scalar_text(struct arena *arena, const json_t *scalar);

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MORE_BYTES_MAX = 30 }; /* " (and 2147483647 more)" and the NUL */
-
 /* One walk over a value. Every step goes one schema down, and schemas are at most
  * CONTRACT_SCHEMA_DEPTH_MAX high, so the stack is bounded whatever the value is. */
 struct check {
@@ -332,20 +330,9 @@ bool schema_check_at(const struct schema *schema, struct arena *arena, const str
     return check_value(&check, trail, schema, value);
 }
 
-enum err schema_fail(struct arena *arena, struct error *error, enum err code, const char *slug)
-{
-    const struct fault *first = error->faults;
-    const char         *field = first->field ? first->field : "the body";
-    struct str          text = str_format(arena, "%s %s", field, first->message);
-    text = str_sanitise(arena, text, ERROR_DETAIL_BYTES_MAX - MORE_BYTES_MAX);
-    int others_count = error->faults_count - 1;
-    if (others_count == 0) return FAIL(error, code, slug, "%.*s", STR_ARG(text));
-    return FAIL(error, code, slug, "%.*s (and %d more)", STR_ARG(text), others_count);
-}
-
 enum err schema_check(const struct schema *schema, struct arena *arena, const json_t *value,
                       struct error *error)
 {
     if (schema_check_at(schema, arena, NULL, value, error)) return ERR_OK;
-    return schema_fail(arena, error, ERR_UNPROCESSABLE, "body_invalid");
+    return FAIL_FAULTS(error, arena, ERR_UNPROCESSABLE, "body_invalid");
 }

@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-enum { SCALAR_BYTES_MAX = 40, OPTIONS_BYTES_MAX = 150, TYPES_BYTES_MAX = 100 };
+enum { SCALAR_BYTES_MAX = 40, OPTIONS_BYTES_MAX = 340, TYPES_BYTES_MAX = 100 };
 
 static const char *const type_names[] = {
     [TYPE_NULL] = "null",     [TYPE_BOOLEAN] = "boolean", [TYPE_INTEGER] = "integer",

@@ -113,7 +113,10 @@ enum err api_key_authenticate(struct call *call, struct str secret, struct actor
         if (is_there) break;
     }
     if (!is_there)
-        return FAIL(&call->error, ERR_UNAUTHENTICATED, "bad_credentials", "unknown API key");
+        return FAIL(&call->error, ERR_UNAUTHENTICATED, "bad_credentials", "%s",
+                    api_key_is_well_formed(secret)
+                        ? "unknown API key"
+                        : "not a whole API key: it begins with fh_live_ or fh_test_");
     enum err e = check_works(call, &key);
     if (e) return e;
     actor_of(&key, ret_actor);
@@ -239,7 +242,7 @@ enum err api_key_create(struct call *call, const struct id *org_id,
     if (request->expires_ms && request->expires_ms <= call->now_ms) {
         error_add_fault(&call->error, call->arena, STR("expires_at"), "in_past",
                         "must be in the future");
-        return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "expires_at has passed");
+        return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");
     }
     enum err e = check_may_make(call, request);
     if (e) return e;

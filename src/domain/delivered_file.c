@@ -175,7 +175,8 @@ enum err file_check_link(struct call *call, struct str file_id, struct str expir
                                   signed_text(file_id, expires, key, call->arena), mac) &&
                       crypto_equal(mac, given.data, sizeof(mac));
     if (!is_genuine)
-        return FAIL(&call->error, ERR_FORBIDDEN, "link_invalid", "the link is not genuine");
+        return FAIL(&call->error, ERR_FORBIDDEN, "link_invalid",
+                    "the link is not genuine: use download_url as it came");
     if (expires_s <= call->now_ms / MS_PER_SECOND)
         return FAIL(&call->error, ERR_FORBIDDEN, "link_expired",
                     "the link has expired: list the job's files for a new one");

@@ -312,7 +312,7 @@ static enum err check_asked(struct call *call, const struct job *job, int64_t *r
         error_add_fault(&call->error, call->arena, STR("deadline"), "in_past",
                         "must be in the future");
     if (call->error.faults_count == 0) return ERR_OK;
-    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "the body does not fit together");
+    return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");
 }
 
 enum err job_create(struct call *call, struct job *job)

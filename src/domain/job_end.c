@@ -34,7 +34,8 @@ enum err job_cancel(struct call *call, struct str id_text, struct job *ret_job)
     enum err   e = job_get(call, id_text, &job);
     if (e) return e;
     if (!job_is_live(&job))
-        return FAIL(&call->error, ERR_CONFLICT, "job_not_cancellable", "the job is %s",
+        return FAIL(&call->error, ERR_CONFLICT, "job_not_cancellable",
+                    "the job is %s: only an open or running one is cancelled",
                     job_state_name(job_state_now(&job)));
     e = job_end(call, &job, STR("Job cancelled"));
     if (e) return e;

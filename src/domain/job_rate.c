@@ -18,7 +18,8 @@ enum err job_rate(struct call *call, struct str id_text, int64_t rating, struct 
     enum err   e = job_get(call, id_text, &job);
     if (e) return e;
     if (job.state != JOB_COMPLETED)
-        return FAIL(&call->error, ERR_CONFLICT, "job_not_completed", "the job is %s",
+        return FAIL(&call->error, ERR_CONFLICT, "job_not_completed",
+                    "the job is %s: only a completed one is rated",
                     job_state_name(job_state_now(&job)));
     if (job.rating != 0)
         return FAIL(&call->error, ERR_CONFLICT, "already_rated", "it was rated with %lld",

@@ -148,13 +148,12 @@ static enum err check_settings(struct call *call, const struct settings *setting
     if (!settings->is_top_up_enabled) return ERR_OK;
     if (!settings->has_top_up_threshold)
         error_add_fault(&call->error, call->arena, STR("auto_top_up_threshold_cents"), "required",
-                        "auto top-up needs a threshold");
+                        "is required for auto top-up");
     if (!settings->has_top_up_amount)
         error_add_fault(&call->error, call->arena, STR("auto_top_up_amount_cents"), "required",
-                        "auto top-up needs an amount");
+                        "is required for auto top-up");
     if (call->error.faults_count == 0) return ERR_OK;
-    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid",
-                "auto top-up needs threshold and amount");
+    return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");
 }
 
 static void bind_optional(struct stmt *q, int number, bool has_value, int64_t value)

@@ -48,7 +48,7 @@ enum err page_open(struct call *call, struct str listing, struct str cursor, int
     if (cursor.data != NULL && !cursor_parse(call, listing, cursor, kind, &page)) {
         error_add_fault(&call->error, call->arena, STR("cursor"), "cursor",
                         "is not a cursor of this listing");
-        return FAIL(&call->error, ERR_INVALID, "invalid_parameters", "bad cursor");
+        return FAIL_FAULTS(&call->error, call->arena, ERR_INVALID, "invalid_parameters");
     }
     *ret_page = page;
     return ERR_OK;

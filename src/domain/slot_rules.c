@@ -7,7 +7,7 @@ static void note_missing(struct call *call, bool is_there, struct str field)
 {
     if (is_there) return;
     error_add_fault(&call->error, call->arena, field, "required",
-                    "this job asks where you are when you accept it");
+                    "is required: this job asks where you are");
 }
 
 enum err slot_check_place(struct call *call, const struct job *job, const struct whereabouts *where)
@@ -16,7 +16,7 @@ enum err slot_check_place(struct call *call, const struct job *job, const struct
     note_missing(call, where->has_lat, STR("lat"));
     note_missing(call, where->has_lng, STR("lng"));
     if (call->error.faults_count > 0)
-        return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "coordinates are missing");
+        return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");
     if (geo_distance_mm(&job->place, &where->point) <= job->radius_mm) return ERR_OK;
     return FAIL(&call->error, ERR_FORBIDDEN, "outside_area", "you are outside the job's area");
 }

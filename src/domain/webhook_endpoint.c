@@ -250,7 +250,7 @@ enum err webhook_endpoint_check_url(struct call *call, struct str url)
     struct error refusal = { 0 };
     if (http_guard_check_url(url, may_be_plain, &refusal, NULL) == ERR_OK) return ERR_OK;
     error_add_fault(&call->error, call->arena, STR("url"), "format", "%s", refusal.detail);
-    return FAIL(&call->error, ERR_UNPROCESSABLE, "body_invalid", "url %s", refusal.detail);
+    return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");
 }
 
 static enum err check_has_room(struct call *call)
@@ -264,7 +264,7 @@ static enum err check_has_room(struct call *call)
     if (e) return e;
     if (count < ENDPOINTS_PER_ORGANISATION_MAX) return ERR_OK;
     return FAIL(&call->error, ERR_CONFLICT, "too_many_endpoints",
-                "an organisation has at most %d webhook endpoints in each environment",
+                "an organization has at most %d webhook endpoints in each environment",
                 ENDPOINTS_PER_ORGANISATION_MAX);
 }
 

@@ -170,6 +170,9 @@ enum err worker_authenticate(struct call *call, struct str token, struct actor *
         enum err e = stmt_end(q, &call->error);
         if (e) return e;
     }
+    if (!is_well_formed)
+        return FAIL(&call->error, ERR_UNAUTHENTICATED, "bad_credentials",
+                    "not a whole session token: it begins with %s", SESSION_PREFIX);
     enum err e = session_check(call, is_there, &row);
     if (e) return e;
     *ret_actor = row.actor;

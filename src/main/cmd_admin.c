@@ -105,15 +105,23 @@ static enum err organisation_exists(struct call *call, const struct id *id)
     return ledger_balance(call, id, ENVIRONMENT_LIVE, &balance);
 }
 
+static enum err refuse_scope(struct call *call, struct str name)
+{
+    struct buf names;
+    buf_init(&names, call->arena, ERROR_DETAIL_BYTES_MAX);
+    for (int i = 0; i < SCOPE__COUNT; i++)
+        buf_fmt(&names, "%s%s", i > 0 ? ", " : "", scope_name((enum scope)i));
+    return FAIL(&call->error, ERR_INVALID, "usage", "unknown scope \"%.*s\": there are %.*s",
+                STR_ARG(str_take(name, 40)), STR_ARG(buf_str(&names)));
+}
+
 static enum err parse_scopes(struct call *call, struct str names, unsigned *ret_scopes)
 {
     struct str name;
     *ret_scopes = names.data ? 0 : SCOPES_ALL;
     while (str_cut(&names, ',', &name)) {
         enum scope scope;
-        if (!scope_parse(name, &scope))
-            return FAIL(&call->error, ERR_INVALID, "usage", "unknown scope \"%.*s\"",
-                        STR_ARG(name));
+        if (!scope_parse(name, &scope)) return refuse_scope(call, name);
         *ret_scopes |= BIT(scope);
     }
     return ERR_OK;

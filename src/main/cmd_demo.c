@@ -303,8 +303,8 @@ static void print_next(struct demo *demo)
 {
     struct str url = app_url(demo->app);
     printf("\nThe server stays up on %.*s (stop it with Ctrl-C).\n", STR_ARG(url));
-    printf("   %-22s %.*s\n", "API key", STR_ARG(demo->key));
-    printf("   %-22s %.*s\n", "sandbox key", STR_ARG(demo->test_key));
+    printf("   %-22s %.*s\n", "live key", STR_ARG(demo->key));
+    printf("   %-22s %.*s\n", "test key (play money)", STR_ARG(demo->test_key));
     printf("   %-22s %.*s/join?invite=%.*s\n", "worker link", STR_ARG(url), STR_ARG(demo->invite));
     printf("\nTry:\n");
     printf("   curl -s %.*s/v1/jobs -H 'Authorization: Bearer %.*s'\n", STR_ARG(url),
@@ -316,6 +316,7 @@ static void print_next(struct demo *demo)
            "\"description\":\"Photos of street signs\",\"files_needed\":10,"
            "\"accepted_formats\":[\"image/jpeg\"],\"price_per_file_cents\":50}'\n",
            STR_ARG(url), STR_ARG(demo->key));
+    printf("docs/api.md goes on from here.\n");
     fflush(stdout);
 }
 

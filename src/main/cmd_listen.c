@@ -361,15 +361,23 @@ static enum err read_key(struct listener *listener, struct str path)
     return ERR_OK;
 }
 
+static enum err refuse_event(struct listener *listener, struct str name)
+{
+    struct buf names;
+    buf_init(&names, listener->arena, ERROR_DETAIL_BYTES_MAX);
+    for (int i = 0; i < EVENT_TYPE__COUNT; i++)
+        buf_fmt(&names, "%s%s", i > 0 ? ", " : "", event_type_name((enum event_type)i));
+    return FAIL(&listener->error, ERR_INVALID, "usage", "unknown event \"%.*s\": there are %.*s",
+                STR_ARG(str_take(name, 40)), STR_ARG(buf_str(&names)));
+}
+
 static enum err read_events(struct listener *listener, struct str names)
 {
     struct str name;
     listener->events = names.data ? 0 : EVENTS_ALL;
     while (str_cut(&names, ',', &name)) {
         enum event_type type;
-        if (!event_type_parse(name, &type))
-            return FAIL(&listener->error, ERR_INVALID, "usage", "unknown event \"%.*s\"",
-                        STR_ARG(str_take(name, 40)));
+        if (!event_type_parse(name, &type)) return refuse_event(listener, name);
         listener->events |= BIT(type);
     }
     return ERR_OK;

@@ -9,13 +9,6 @@
 
 enum { EXIT_OK = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
-struct command {
-    const char *name; /* "serve", or "admin create-org" */
-    int (*run)(struct flags *flags, struct arena *arena);
-    const char *usage; /* flags of its own, beside the settings; FILE first: it takes one */
-    const char *meaning;
-};
-
 int cmd_serve(struct flags *flags, struct arena *arena);
 int cmd_migrate(struct flags *flags, struct arena *arena);
 int cmd_create_org(struct flags *flags, struct arena *arena);

@@ -1,97 +1,73 @@
-#include "main/commands.h"
+#include "main/command_table.h"
 #include "platform/media_zygote.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { MAIN_ARENA_BYTES_MAX = 16 << 20 };
 
-static const struct command commands[] = {
-    { "serve", cmd_serve, "", "run the server" },
-    { "migrate", cmd_migrate, "", "bring the store up to date" },
-    { "admin create-org", cmd_create_org, "--name N --email E [--credits CENTS]",
-      "a new organisation with a live and a test key" },
-    { "admin create-key", cmd_create_key,
-      "--org ID --environment live|test [--name N] [--scopes a,b]", "a new API key" },
-    { "admin unfreeze-org", cmd_unfreeze_org, "--org ID",
-      "let an organisation post jobs again after a refund or dispute" },
-    { "admin create-worker", cmd_create_worker, "--name N --email E",
-      "a new worker with a token that does not expire" },
-    { "admin invite-worker", cmd_invite_worker, "[--name N]", "a single-use link to join" },
-    { "admin rotate-server-key", cmd_rotate_server_key, "",
-      "a new server key; older ones stay good until they are dropped" },
-    { "admin drop-server-keys", cmd_drop_server_keys, "[--force on|off]",
-      "drop older server keys that nothing needs any more" },
-    { "audit", cmd_audit, "[--blobs on|off] [--audit-head NUMBER:HEX]",
-      "check the invariants and the audit's seals; exit 1 on a breach" },
-    { "score", cmd_score, "FILE [--job PATH|-]", "judge one file as the server would" },
-    { "listen", cmd_listen,
-      "[--forward-to URL] [--url URL] [--api-key-file PATH] [--events a,b] [--secret whsec_…]"
-      " [--after occ_…]",
-      "print this organisation's events and forward them, signed; key: FIRSTHAND_API_KEY" },
-    { "demo", cmd_demo, "[--files \"a.jpg b.mp4\"]", "serve, and do the main job once" },
-    { "config", cmd_config, "", "print the effective settings" },
-    { "version", cmd_version, "", "print what this program is made of" },
-};
-
-static void print_help(FILE *out, struct arena *arena)
+static bool is_help(const char *word)
 {
-    fprintf(out, "usage: firsthand COMMAND [--flag value]...\n\n");
-    for (size_t i = 0; i < COUNT_OF(commands); i++)
-        fprintf(out, "  %-24s %s\n%s%s%s", commands[i].name, commands[i].meaning,
-                commands[i].usage[0] ? "                           " : "", commands[i].usage,
-                commands[i].usage[0] ? "\n" : "");
-    fprintf(out, "\nsettings, as flags or as FIRSTHAND_… in the environment:\n%s",
-            config_help(arena).data);
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
-/* How many words of argv the command's name takes; 0 = it is another command. */
-static int words_matched(const struct command *command, int argc, char **argv)
+static int refuse(int count, char **words, struct arena *arena)
 {
-    struct str rest = str_of(command->name), word;
-    int        count = 0;
-    while (str_cut(&rest, ' ', &word)) {
-        if (count + 1 >= argc || !str_eq(word, str_of(argv[count + 1]))) return 0;
-        count++;
-    }
-    return count;
+    if (!command_is_group(words[0]))
+        fprintf(stderr, "firsthand: unknown command \"%s\"; see firsthand --help\n", words[0]);
+    else if (count > 1)
+        fprintf(stderr, "firsthand: unknown command \"%s %s\"; see firsthand %s --help\n", words[0],
+                words[1], words[0]);
+    else
+        fprintf(stderr, "firsthand: %s what: %s?\n", words[0],
+                command_group_names(words[0], arena).data);
+    return EXIT_USAGE;
 }
 
-/* The word before the flags, where the command has one: then it is one more of its words. */
-static struct str operand_of(const struct command *command, int argc, char **argv, int *words)
+/* The words that help is wanted for, none = for all. */
+static int show_help(int count, char **words, struct arena *arena)
 {
-    int at = *words + 1;
-    if (!str_starts_with(str_of(command->usage), STR("FILE")) || at >= argc ||
-        str_starts_with(str_of(argv[at]), STR("--")))
-        return STR_NONE;
-    ++*words;
-    return str_of(argv[at]);
+    int                   name_words;
+    const struct command *command = command_find(count, words, &name_words);
+    if (command)
+        command_help_one(stdout, command);
+    else if (count == 1 && command_is_group(words[0]))
+        command_help_group(stdout, words[0]);
+    else if (count == 0)
+        command_help_all(stdout, arena);
+    else
+        return refuse(count, words, arena);
+    return EXIT_OK;
 }
 
-static int run_command(int argc, char **argv, struct arena *arena)
+/* The word behind the command's name (NULL behind the last), if it is a file and wanted. */
+static struct str take_file(const struct command *command, const char *word, int *name_words)
 {
-    for (size_t i = 0; i < COUNT_OF(commands); i++) {
-        int words = words_matched(&commands[i], argc, argv);
-        if (words == 0) continue;
-        struct flags flags;
-        struct error error = { 0 };
-        struct str   operand = operand_of(&commands[i], argc, argv, &words);
-        if (flags_parse(argc - 1 - words, argv + 1 + words, arena, &error, &flags))
-            return command_refused(&error);
-        flags.operand = operand;
-        return commands[i].run(&flags, arena);
-    }
-    if (argc < 2) {
-        print_help(stderr, arena);
+    if (!command->has_file || word == NULL || strncmp(word, "--", 2) == 0) return STR_NONE;
+    ++*name_words;
+    return str_of(word);
+}
+
+static int run_command(int count, char **words, struct arena *arena)
+{
+    if (count == 0) {
+        command_help_all(stderr, arena);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
-        print_help(stdout, arena);
-        return EXIT_OK;
-    }
-    fprintf(stderr, "firsthand: unknown command \"%s\"; see --help\n", argv[1]);
-    return EXIT_USAGE;
+    if (strcmp(words[0], "help") == 0) return show_help(count - 1, words + 1, arena);
+    if (is_help(words[count - 1])) return show_help(count - 1, words, arena);
+    if (count == 1 && strcmp(words[0], "--version") == 0) words[0] = "version";
+
+    int                   name_words;
+    const struct command *command = command_find(count, words, &name_words);
+    struct flags          flags;
+    struct error          error = { 0 };
+    if (command == NULL) return refuse(count, words, arena);
+    struct str file = take_file(command, words[name_words], &name_words);
+    if (flags_parse(count - name_words, words + name_words, arena, &error, &flags))
+        return command_refused(&error);
+    flags.operand = file;
+    return command->run(&flags, arena);
 }
 
 int main(int argc, char **argv)
@@ -100,7 +76,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     struct arena arena;
     arena_init(&arena, MAIN_ARENA_BYTES_MAX);
-    int exit_code = run_command(argc, argv, &arena);
+    int exit_code = run_command(argc - 1, argv + 1, &arena);
     arena_deinit(&arena);
     return exit_code;
 }

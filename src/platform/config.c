@@ -37,7 +37,7 @@ static const struct setting settings[] = {
     { "platform-fee", SETTING_RATE, AT(platform_fee_ppm), 0, PPM_ONE / 2, "0.20", false,
       "default share of the platform in a file's price" },
     { "platform-fee-locked", SETTING_SWITCH, AT(platform_fee_locked), 0, 0, "off", false,
-      "organisations may not change their share" },
+      "organizations may not change their share" },
     { "low-balance-cents", SETTING_COUNT, AT(low_balance_cents), 0, 1000000000, "1000", false,
       "credits.low_balance tells when a balance falls below; 0 = off" },
     { "stripe-key", SETTING_TEXT, AT(stripe_key), 0, 0, "", true,
@@ -57,7 +57,7 @@ static const struct setting settings[] = {
     { "auth-failures-per-minute", SETTING_COUNT, AT(auth_failures_per_minute), 0, 1000000, "60",
       false, "failed authentications per address; 0 = off" },
     { "signup", SETTING_TEXT, AT(signup), 0, 0, "closed", false,
-      "open: anybody may open an organisation" },
+      "open: anybody may open an organization" },
     { "signups-per-minute", SETTING_COUNT, AT(signups_per_minute), 0, 1000000, "10", false,
       "attempts to sign up per address; 0 = off" },
     { "signup-credit-cents", SETTING_COUNT, AT(signup_credit_cents), 0, 100000000, "0", false,
@@ -158,12 +158,15 @@ enum err flags_all_taken(const struct flags *flags, struct error *error)
     return ERR_OK;
 }
 
+enum { BOUND_BYTES = 32 };
+
+static const struct {
+    const char *suffix;
+    int64_t     ms;
+} units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
+
 bool duration_parse(struct str text, int64_t *ret_ms)
 {
-    static const struct {
-        const char *suffix;
-        int64_t     ms;
-    } units[] = { { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 } };
     if (str_eq(text, STR("0"))) {
         *ret_ms = 0;
         return true;
@@ -222,6 +225,29 @@ static bool is_plain_text(struct str text)
     return str_is_utf8(text);
 }
 
+/* As a setting is written: "0.5", "7d". */
+static const char *bound_text(const struct setting *setting, int64_t value, char text[BOUND_BYTES])
+{
+    size_t unit = COUNT_OF(units) - 1;
+    while (unit > 0 && value % units[unit].ms != 0)
+        unit--;
+    if (setting->type == SETTING_RATE)
+        snprintf(text, BOUND_BYTES, "%g", (double)value / PPM_ONE);
+    else if (setting->type == SETTING_DURATION && value > 0)
+        snprintf(text, BOUND_BYTES, "%lld%s", (long long)(value / units[unit].ms),
+                 units[unit].suffix);
+    else
+        snprintf(text, BOUND_BYTES, "%lld", (long long)value);
+    return text;
+}
+
+static enum err refuse_bounds(const struct setting *setting, struct error *error)
+{
+    char low[BOUND_BYTES], high[BOUND_BYTES];
+    return FAIL(error, ERR_INVALID, "bad_setting", "%s must be between %s and %s", setting->name,
+                bound_text(setting, setting->low, low), bound_text(setting, setting->high, high));
+}
+
 static enum err set(struct config *config, const struct setting *setting, struct str text,
                     struct error *error)
 {
@@ -245,12 +271,7 @@ static enum err set(struct config *config, const struct setting *setting, struct
     if (setting->type == SETTING_SWITCH || !number_parse(setting, text, &value))
         return FAIL(error, ERR_INVALID, "bad_setting", "%s must be %s, got \"%.*s\"", setting->name,
                     type_hints[setting->type], STR_ARG(str_take(text, 40)));
-    if (value < setting->low || value > setting->high)
-        return FAIL(error, ERR_INVALID, "bad_setting", "%s must be between %lld and %lld%s",
-                    setting->name, (long long)setting->low, (long long)setting->high,
-                    setting->type == SETTING_DURATION ? " ms"
-                    : setting->type == SETTING_RATE   ? " millionths"
-                                                      : "");
+    if (value < setting->low || value > setting->high) return refuse_bounds(setting, error);
     *(int64_t *)(void *)at = value;
     return ERR_OK;
 }

@@ -21,6 +21,7 @@ const run = promisify(execFile);
 
 let folder, market, stripe, stripeServer, driver, world;
 const answered = new Map(); /* operationId → its statuses, in order */
+const bound = new Set(); /* operationIds whose success was given again, and to nothing else */
 
 async function node(module, ...args) {
   try {
@@ -30,8 +31,38 @@ async function node(module, ...args) {
   }
 }
 
-/* fetch, each of whose replies is held against the contract. */
+const takesKey = ({ method, parameters = [] }) =>
+  method === "POST" && parameters.some(({ name, $ref = "" }) => `${name}${$ref}`.includes("Idempotency"));
+
+/* fetch, each of whose replies is held against the contract. What takes an Idempotency-Key is asked again with the
+ * same one when it succeeds, and once more for something else. */
 async function judgedFetch(request) {
+  const { operation } = findOperation(request.method, new URL(request.url).pathname);
+  if (!takesKey(operation)) return judgedOnce(request);
+  const key = request.headers.get("Idempotency-Key") ?? randomUUID();
+  request.headers.set("Idempotency-Key", key);
+  const [repeat, other] = [request.clone(), request.clone()];
+  const response = await judgedOnce(request);
+  if (response.status < 400) await assertBound(operation.operationId, response, repeat, other);
+  return response;
+}
+
+async function assertBound(operationId, response, repeat, other) {
+  const again = await judgedOnce(repeat);
+  assert.equal(again.status, response.status, operationId);
+  assert.equal(await again.text(), await response.clone().text(), `${operationId}: byte for byte`);
+  assert.equal(again.headers.get("Idempotent-Replayed"), "true", operationId);
+  assert.equal(response.headers.get("Idempotent-Replayed"), null, operationId);
+  const url = new URL(other.url);
+  url.searchParams.append("other", "1");
+  const init = { method: "POST", headers: other.headers, body: await other.text() || undefined };
+  const refusal = await judgedOnce(new Request(url, init));
+  assert.equal(refusal.status, 409, operationId);
+  assert.equal((await refusal.json()).error.details[0].code, "idempotency_key_reused", operationId);
+  bound.add(operationId);
+}
+
+async function judgedOnce(request) {
   const response = await fetch(request);
   const { pathname, search } = new URL(request.url);
   const text = await response.clone().text();
@@ -83,6 +114,10 @@ describe("a typed client", () => {
       });
     const driven = [...answered].filter(([, statuses]) => statuses.some((one) => one < 400)).map(([name]) => name);
     assert.deepEqual(driven.sort(), operations.map(({ operationId }) => operationId).sort());
+  });
+
+  it("has every Idempotency-Key honoured", () => {
+    assert.deepEqual([...bound].sort(), operations.filter(takesKey).map(({ operationId }) => operationId).sort());
   });
 
   it("is told by its types what a refusal holds", async () => {

@@ -11,6 +11,7 @@ import { after, before, describe, it } from "node:test";
 import { once } from "node:events";
 import { assertRefused, inParallel, Market, openMarket } from "../lib/market.mjs";
 import { sample } from "../lib/samples.mjs";
+import { REPOSITORY } from "../lib/contract.mjs";
 import { binaryPath, run, start } from "../lib/server.mjs";
 
 const ULID = "[0-9A-HJKMNP-TV-Z]{26}";
@@ -148,6 +149,41 @@ describe("what a command prints", () => {
     assert.deepEqual(helped, Object.keys(assertObject(await run(["config"]))));
   });
 
+  const flagsIn = (text) => [...text.matchAll(/--([a-z-]+) (?=\S)/g)].map(([, name]) => name);
+
+  it("help of each command: its flags, those that it takes and no others", async () => {
+    const all = (await run(["help"])).stdout;
+    assert.equal(all, (await run(["-h"])).stdout);
+    const own = new Set();
+    for (const [, name] of all.matchAll(/^ {2}((?:admin )?[a-z][a-z-]*) +\S/gm)) {
+      if (name === "help") continue;
+      const { code, stdout, stderr } = await run([...name.split(" "), "--help"]);
+      assert.deepEqual([code, stderr], [0, ""], name);
+      assert.match(stdout, new RegExp(`^usage: firsthand ${name}( |\n)`));
+      assert.equal((await run(["help", ...name.split(" ")])).stdout, stdout);
+      assert.equal((await run([...name.split(" "), "-h"])).stdout, stdout);
+      const [usage, ...explained] = stdout.split("\n");
+      const flags = flagsIn(explained.filter((line) => line.startsWith("  --")).join("\n"));
+      assert.deepEqual(flagsIn(usage.split(" [--SETTING")[0].replaceAll("]", "")), flags, name);
+      for (const flag of flags) own.add(flag);
+    }
+    const sources = readdirSync(join(REPOSITORY, "src/main")).filter((file) => file.startsWith("cmd_"));
+    const taken = sources.flatMap((file) =>
+      [...readFileSync(join(REPOSITORY, "src/main", file), "utf8").matchAll(/flags_take\(flags, "([a-z-]+)"\)/g)].map(([, flag]) => flag));
+    assert.deepEqual([...own].sort(), [...new Set(taken)].sort());
+  });
+
+  it("help of a group: its commands", async () => {
+    const { code, stdout, stderr } = await run(["admin", "--help"]);
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.match(stdout, /^ {2}admin create-org +\S/m);
+    assert.doesNotMatch(stdout, /^ {2}serve /m);
+  });
+
+  it("--version: what version prints", async () => {
+    assert.deepEqual(await run(["--version"]), await run(["version"]));
+  });
+
   it("no command at all: the same help, but on stderr and as a wrong use", async () => {
     const help = (await run(["--help"])).stdout;
     assert.deepEqual(await run([]), { code: 2, stdout: "", stderr: help });
@@ -189,8 +225,12 @@ describe("flags", () => {
 
   for (const [what, args, pattern] of [
     ["an unknown command", ["sreve"], /unknown command "sreve"/],
-    ["half a command", ["admin"], /unknown command "admin"/],
-    ["an unknown admin command", ["admin", "drop-org"], /unknown command "admin"/],
+    ["half a command", ["admin"], /admin what: create-org, create-key, .*drop-server-keys\?/],
+    ["an unknown admin command", ["admin", "drop-org"], /unknown command "admin drop-org"; see firsthand admin --help/],
+    ["help for an unknown command", ["help", "sreve"], /unknown command "sreve"/],
+    ["an unknown command's help", ["sreve", "--help"], /unknown command "sreve"/],
+    ["a share out of bounds", ["config", "--platform-fee", "0.6"], /platform-fee must be between 0 and 0\.5\b/],
+    ["a duration out of bounds", ["config", "--reservation-ttl", "8d"], /reservation-ttl must be between 1s and 7d\b/],
     ["a flag before the command", ["--data-dir", "x", "serve"], /unknown command "--data-dir"/],
     ["a flag without a value", ["serve", "--listen"], /--listen needs a value/],
     ["a flag given twice", ["config", "--tasks=on", "--tasks", "off"], /--tasks is given twice/],
@@ -351,7 +391,7 @@ describe("a refused command exits 1, with the reason", () => {
 
   it("an unknown scope is a wrong use", async () => {
     const args = ["admin", "create-key", "--org", org.organization_id, "--environment", "live", "--scopes"];
-    assertUsage(await on(...args, "jobs:read,jobs:paint"), /unknown scope "jobs:paint"/);
+    assertUsage(await on(...args, "jobs:read,jobs:paint"), /unknown scope "jobs:paint": there are jobs:read, jobs:write, .*audit:read/);
     assertUsage(await on(...args, ""), /scope/);
   });
 });

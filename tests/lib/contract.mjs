@@ -225,6 +225,16 @@ function checkEnvelope(status, headers, json, where) {
   for (const detail of error.details ?? [])
     assert.match(detail.code ?? "", /^[A-Za-z][A-Za-z0-9_]*$/, `${where}: detail without a code`);
   assert.ok((error.details ?? []).length <= 100, `${where}: more than 100 details`);
+  checkMessage(error, where);
+}
+
+/* Who reads the message alone learns which field, what of it, and how many more. */
+function checkMessage({ message, details = [] }, where) {
+  const [first, ...others] = details;
+  if (first?.field === undefined) return;
+  const rest = others.length > 0 ? / \(and [1-9]\d* more\)$/ : /$/;
+  assert.match(message, rest, `${where}: the message does not tell how many faults there are`);
+  assert.equal(message.replace(rest, ""), `${first.field} ${first.message}`.slice(0, 360), `${where}: the message`);
 }
 
 /* Replies decided after authentication tell a key its rate; those decided before cannot. A 429 may be

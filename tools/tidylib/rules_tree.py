@@ -35,6 +35,26 @@ def check_machine_path(tree):
         yield path, line, f"{word}: a path of one machine"
 
 
+def leads_somewhere(tree, path):
+    return any(glob.glob(str(tree.root / (folder + path + end)))
+               for folder in tables.DOC_PATH_FOLDERS for end in tables.DOC_PATH_ENDS)
+
+
+def check_doc_path(tree):
+    """A link, and a path of the project in a page, lead somewhere."""
+    link = re.compile(r"\]\((?!https?:)([^)#\s]+)")
+    named = re.compile(tables.DOC_PATH)
+    for page in tree.select(["*.md"], tables.TIDY_ITSELF):
+        for number, line in enumerate(tree.text(page).split("\n"), 1):
+            folder = (tree.root / page).parent
+            for path in link.findall(line):
+                if not (folder / path).exists():
+                    yield page, number, f"{path}: nothing is there"
+            for path in named.findall(line):
+                if not leads_somewhere(tree, path):
+                    yield page, number, f"{path}: nothing is there"
+
+
 def machine_hosts():
     """The hosts this machine installs packages from, when they are not the public ones."""
     text = ""
@@ -73,6 +93,7 @@ def check_file_size(tree):
 RULES = {
     "leftover": check_leftover,
     "machine-path": check_machine_path,
+    "doc-path": check_doc_path,
     "registry": check_registry,
     "provenance": check_provenance,
     "file-size": check_file_size,

@@ -170,6 +170,11 @@ OPERATIONS_NOT_YET_TESTED = [
 
 # --- what a clone must not carry ------------------------------------------------------------------
 
+# A path of this project as pages name it; a name with a hole, such as fuzz_<parser>.c, is none.
+DOC_PATH = r"(?<![\w/.-])(?:api|bench|docs|sandbox|sql|src|tests|tools|web)/(?!NNNN)[\w./*-]*[\w*](?![<\w])"
+DOC_PATH_FOLDERS = ["", "src/", "tests/"]
+DOC_PATH_ENDS = ["", ".c", ".h", ".mjs", ".test.mjs"]
+
 FILE_BYTES_MAX = 1 << 20
 # Put together here, so that this file does not name them either.
 PUBLIC_HOSTS = [".".join(parts) for parts in [

@@ -14,21 +14,26 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_BYTES_MAX = 1 << 20, ARGUMENTS_MAX = 6 };
+enum { TEXT_BYTES_MAX = 1 << 20, SOURCE_BYTES_MAX = 16 << 20, ARGUMENTS_MAX = 6 };
 
 static struct arena arena;
 static const char  *page;
 static int          rows_count;
 
-static const char *read_text(const char *path)
+static const char *read_text_into(struct arena *into, const char *path)
 {
     FILE *file = fopen(path, "r");
     if (file == NULL) fail_msg("cannot open %s", path);
-    char  *text = NEW(&arena, char, TEXT_BYTES_MAX);
+    char  *text = NEW(into, char, TEXT_BYTES_MAX);
     size_t len = fread(text, 1, TEXT_BYTES_MAX - 1, file);
     fclose(file);
     assert_true(len > 0 && len < TEXT_BYTES_MAX - 1);
     return text;
+}
+
+static const char *read_text(const char *path)
+{
+    return read_text_into(&arena, path);
 }
 
 /* --- reading calls out of C source --- */
@@ -125,9 +130,8 @@ static const struct {
     const char *name;
     int         slug_at, code_at; /* code_at -1: the code of a single fault */
 } namers[] = {
-    { "FAIL(", 2, 1 },
-    { "schema_fail(", 3, 2 },
-    { "error_add_fault(", 3, -1 },
+    { "FAIL(", 2, 1 },        { "fail_at(", 1, -1 },
+    { "FAIL_FAULTS(", 3, 2 }, { "error_add_fault(", 3, -1 },
     { "fault(", 2, -1 },
 };
 
@@ -219,6 +223,44 @@ static void slugs_of_malformed_bodies_are_documented(void **state)
     }
 }
 
+/* All source of a folder, one after the other. */
+static void add_source(struct buf *source, const char *folder)
+{
+    struct arena scratch;
+    DIR         *dir = opendir(folder);
+    assert_non_null(dir);
+    arena_init(&scratch, 4 << 20);
+    for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        if (!str_ends_with(str_of(entry->d_name), STR(".c"))) continue;
+        struct arena_mark mark = arena_mark(&scratch);
+        const char       *path = str_format(&scratch, "%s/%s", folder, entry->d_name).data;
+        buf_add(source, str_of(read_text_into(&scratch, path)));
+        arena_rewind(&scratch, mark);
+    }
+    arena_deinit(&scratch);
+    closedir(dir);
+}
+
+static void rows_of_the_page_are_of_slugs_that_the_source_has(void **state)
+{
+    (void)state;
+    static const char *const folders[] = { "base", "contract", "platform", "domain",
+                                           "api",  "runner",   "web",      "main" };
+    struct buf               source;
+    buf_init(&source, &arena, SOURCE_BYTES_MAX);
+    for (size_t i = 0; i < COUNT_OF(folders); i++)
+        add_source(&source, str_format(&arena, SOURCE_DIR "/src/%s", folders[i]).data);
+    assert_false(source.failed);
+    const char *text = str_c(&arena, buf_str(&source));
+    for (const char *at = page; (at = strstr(at, "\n| `")) != NULL; at += 4) {
+        struct str slug = { at + 4, strcspn(at + 4, "`") };
+        struct str literal = str_format(&arena, "\"%.*s\"", STR_ARG(slug));
+        if (strstr(text, literal.data) == NULL) fail_msg("no source names %s", literal.data);
+        rows_count++;
+    }
+    assert_true(rows_count >= 140);
+}
+
 static void slugs_of_the_platform_that_clients_meet_are_documented(void **state)
 {
     (void)state;
@@ -237,6 +279,7 @@ int main(void)
         slug_test(slugs_of_the_api_are_documented),
         slug_test(slugs_of_the_domain_are_documented),
         slug_test(slugs_of_the_contract_are_documented),
+        slug_test(rows_of_the_page_are_of_slugs_that_the_source_has),
         slug_test(slugs_of_malformed_bodies_are_documented),
         slug_test(slugs_of_the_platform_that_clients_meet_are_documented),
     };

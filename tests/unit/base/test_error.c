@@ -91,6 +91,23 @@ static void faults_beyond_the_limit_are_counted_not_kept(void **state)
     arena_deinit(&arena);
 }
 
+static void failing_for_faults_tells_the_first_and_how_many_more(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct error error = { 0 };
+    assert_aborts(FAIL_FAULTS(&error, &arena, ERR_INVALID, "none"));
+    error_add_fault(&error, &arena, STR("limit"), "minimum", "must be at least 1");
+    assert_int_equal(FAIL_FAULTS(&error, &arena, ERR_INVALID, "bad"), ERR_INVALID);
+    assert_string_equal(error.slug, "bad");
+    assert_string_equal(error.detail, "limit must be at least 1");
+    error_add_fault(&error, &arena, STR_NONE, "type", "is not an object");
+    FAIL_FAULTS(&error, &arena, ERR_INVALID, "bad");
+    assert_string_equal(error.detail, "limit must be at least 1 (and 1 more)");
+    arena_deinit(&arena);
+}
+
 static void every_code_has_a_name_of_its_own(void **state)
 {
     (void)state;
@@ -111,6 +128,7 @@ int main(void)
         cmocka_unit_test(clear_forgets_everything),
         cmocka_unit_test(faults_keep_their_order_and_own_their_text),
         cmocka_unit_test(faults_beyond_the_limit_are_counted_not_kept),
+        cmocka_unit_test(failing_for_faults_tells_the_first_and_how_many_more),
         cmocka_unit_test(every_code_has_a_name_of_its_own),
     };
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);

@@ -91,6 +91,23 @@ static void malformed_text_is_refused(void **state)
     assert_string_equal(refusal(STR("{}\0")), "malformed_json");
 }
 
+static const char *detail_of(const char *text)
+{
+    json_t *root;
+    error_clear(&error);
+    assert_int_equal(json_parse(&arena, str_of(text), &error, &root), ERR_INVALID);
+    return str_copy(&arena, str_of(error.detail)).data;
+}
+
+static void a_refusal_says_what_is_wrong_and_where(void **state)
+{
+    (void)state;
+    assert_string_equal(detail_of(""), "no JSON: it is empty");
+    assert_string_equal(detail_of("{\"a\":1,\n}"), "malformed JSON at line 2, column 1");
+    assert_string_equal(detail_of("{\"a\":1,\"a\":2}"), "the same key twice at line 1, column 10");
+    assert_string_equal(detail_of("[1e999]"), "too large a number at line 1, column 6");
+}
+
 static void duplicate_keys_are_refused_however_spelt(void **state)
 {
     (void)state;
@@ -270,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_value_may_be_the_root),
         cmocka_unit_test(malformed_text_is_refused),
+        cmocka_unit_test(a_refusal_says_what_is_wrong_and_where),
         cmocka_unit_test(duplicate_keys_are_refused_however_spelt),
         cmocka_unit_test(nul_in_text_or_key_is_refused),
         cmocka_unit_test(invalid_utf8_is_refused),
