@@ -102,12 +102,15 @@ static void fit_to_descriptors(struct config *config)
 
 static enum err start_store(struct app *app, struct error *error)
 {
-    struct db *db;
+    struct db *db = NULL, *checkpoint_db = NULL;
     enum err   e = store_migrate(&app->store, error);
-    if (e) return e;
-    e = db_open(app->store.database_url, DB_WRITE, error, &db);
-    if (e) return e;
-    app->writer = writer_start(db);
+    if (e == ERR_OK) e = db_open(app->store.database_url, DB_WRITE, error, &db);
+    if (e == ERR_OK) e = db_open(app->store.database_url, DB_WRITE, error, &checkpoint_db);
+    if (e) {
+        db_close(db);
+        return e;
+    }
+    app->writer = writer_start(db, checkpoint_db);
     app->readers = db_readers_open(app->store.database_url);
     return blob_store_open(app->store.config.data_dir, &app->store.arena, error, &app->blobs);
 }

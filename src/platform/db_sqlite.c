@@ -1,6 +1,8 @@
 /* SQLite: the default store, and the only file that knows sqlite3.h. */
 #include "platform/db_driver.h"
 
+#include "base/world.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WAL_FRAME_HEADER_BYTES = 24, OPEN_RETRY_US = 5000 };
+enum { WAL_FRAME_HEADER_BYTES = 24, OPEN_RETRY_US = 5000, RESTART_RETRY_US = 100 };
 
 struct sqlite_db {
     struct db base;
@@ -116,10 +118,10 @@ static const char open_common_sql[] =
     "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;";
 /* secure_delete FAST: deleted content is overwritten where the page is written anyway. */
 static const char open_write_sql[] =
-    "PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA secure_delete = FAST;";
+    "PRAGMA synchronous = FULL; PRAGMA cache_size = -8192; PRAGMA secure_delete = FAST;";
 /* schema_version makes a file that is no store fail here and not in the first query. */
 static const char open_read_sql[] =
-    "PRAGMA query_only = ON; PRAGMA cache_size = -16384; PRAGMA schema_version;";
+    "PRAGMA query_only = ON; PRAGMA cache_size = -4096; PRAGMA schema_version;";
 
 static int open_harden(sqlite3 *handle)
 {
@@ -409,6 +411,17 @@ static int64_t sqlite_wal_bytes(const struct db *db)
     return ((const struct sqlite_db *)db)->wal_bytes;
 }
 
+/* Readers on the log end within microseconds, and those that begin once all is copied do not use
+ * it: SQLite's own waiting, from 1 ms on, would be nearly all of the time a checkpoint takes. */
+static int on_restart_busy(void *argument, int times_called)
+{
+    (void)times_called;
+    const int64_t *deadline_us = argument;
+    if (world_monotonic_us() >= *deadline_us) return 0;
+    usleep(RESTART_RETRY_US);
+    return 1;
+}
+
 static enum err sqlite_checkpoint(struct db *db, enum db_checkpoint kind, struct error *error)
 {
     static const int modes[] = {
@@ -416,8 +429,10 @@ static enum err sqlite_checkpoint(struct db *db, enum db_checkpoint kind, struct
         [DB_CHECKPOINT_RESTART] = SQLITE_CHECKPOINT_RESTART,
         [DB_CHECKPOINT_TRUNCATE] = SQLITE_CHECKPOINT_TRUNCATE,
     };
-    int frames_count = -1, frames_done = -1;
-    if (kind == DB_CHECKPOINT_RESTART) sqlite3_busy_timeout(handle_of(db), DB_RESTART_MS_MAX);
+    int     frames_count = -1, frames_done = -1;
+    int64_t deadline_us = world_monotonic_us() + (int64_t)DB_RESTART_MS_MAX * 1000;
+    if (kind == DB_CHECKPOINT_RESTART)
+        sqlite3_busy_handler(handle_of(db), on_restart_busy, &deadline_us);
     int rc =
         sqlite3_wal_checkpoint_v2(handle_of(db), NULL, modes[kind], &frames_count, &frames_done);
     sqlite3_busy_timeout(handle_of(db), DB_BUSY_MS_MAX);

@@ -114,15 +114,14 @@ static size_t unescape_nothing(void *context, struct MHD_Connection *mhd, char *
 /* GnuTLS's own choice, without the versions that RFC 8996 has retired. */
 static const char tls_priorities[] = "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1";
 
-static struct MHD_Daemon *library_start(struct http_server               *server,
-                                        const struct http_server_options *options, int fd)
+/* One poll thread. */
+static struct MHD_Daemon *daemon_start(struct http_server               *server,
+                                       const struct http_server_options *options)
 {
     intptr_t idle_s = (options->idle_ms_max + 999) / 1000; /* the library counts seconds */
     struct MHD_OptionItem always[] = {
         { MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)library_log, NULL },
-        { MHD_OPTION_LISTEN_SOCKET, fd, NULL },
         { MHD_OPTION_CONNECTION_LIMIT, options->connections_max + HTTP_SURPLUS_MAX, NULL },
-        { MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_address_max, NULL },
         { MHD_OPTION_CONNECTION_MEMORY_LIMIT, HTTP_CONNECTION_BYTES, NULL },
         { MHD_OPTION_CONNECTION_TIMEOUT, idle_s, NULL },
         { MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape_nothing, NULL },
@@ -131,11 +130,8 @@ static struct MHD_Daemon *library_start(struct http_server               *server
         { MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_exchange_completed, server },
         { MHD_OPTION_END, 0, NULL },
     };
-    struct MHD_OptionItem sometimes[5] = { 0 };
+    struct MHD_OptionItem sometimes[4] = { 0 };
     size_t                count = 0;
-    if (options->threads_count > 1)
-        sometimes[count++] =
-            (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, options->threads_count, NULL };
     if (server->is_tls) {
         sometimes[count++] =
             (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0, server->tls_cert };
@@ -146,12 +142,34 @@ static struct MHD_Daemon *library_start(struct http_server               *server
     }
     sometimes[count] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
 
-    unsigned flags = MHD_USE_ERROR_LOG | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+    unsigned flags = MHD_USE_ERROR_LOG | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_NO_LISTEN_SOCKET;
     /* Without it the library shuts a connection down when it is to forget it: see http_park. Over
      * TLS that is how it says goodbye, and nothing is parked. */
     flags |= server->is_tls ? MHD_USE_TLS : MHD_USE_TURBO;
     return MHD_start_daemon(flags, 0, NULL, NULL, http_exchange_access, server, MHD_OPTION_ARRAY,
                             always, MHD_OPTION_ARRAY, sometimes, MHD_OPTION_END);
+}
+
+static void library_stop(struct http_server *server)
+{
+    for (int i = 0; i < server->threads_count; i++)
+        if (server->daemons[i]) MHD_stop_daemon(server->daemons[i]);
+    free(server->daemons);
+}
+
+/* A daemon of the library for each thread, rather than its pool, which deals newcomers out by their
+ * descriptors' numbers: those of uploads, with files between them, would all go to a few. */
+static bool library_start(struct http_server *server, const struct http_server_options *options)
+{
+    server->threads_count = options->threads_count;
+    server->daemons = calloc((size_t)options->threads_count, sizeof(struct MHD_Daemon *));
+    CHECK(server->daemons != NULL);
+    for (int i = 0; i < server->threads_count; i++) {
+        server->daemons[i] = daemon_start(server, options);
+        if (server->daemons[i] == NULL) return false;
+    }
+    return true;
 }
 
 /* --- TLS --- */
@@ -200,12 +218,12 @@ static enum err server_serve(struct http_server *server, const struct http_serve
 {
     http_connections_open(server);
     http_reaper_start(server);
-    /* A copy: after some failures the library has closed what it was given, after others not. */
-    int fd = fcntl(options->listen_fd, F_DUPFD_CLOEXEC, 0);
-    server->daemon = fd < 0 ? NULL : library_start(server, options, fd);
-    if (server->daemon) return ERR_OK;
+    if (library_start(server, options)) {
+        http_accept_start(server);
+        return ERR_OK;
+    }
     http_reaper_stop(server);
-    http_connections_drain(server, 0);
+    library_stop(server);
     http_connections_close(server);
     return FAIL(error, ERR_UNAVAILABLE, "cannot_serve", "the HTTP library refused%s",
                 server->is_tls ? "; are certificate and key a pair?" : "");
@@ -223,11 +241,13 @@ enum err http_server_start(const struct http_server_options *options, const stru
     server->headers_us_max = options->headers_ms_max * 1000;
     server->body_bytes_per_s_min = options->body_bytes_per_s_min;
     server->connections_max = options->connections_max;
+    server->connections_per_address_max = options->connections_per_address_max;
     server->reply_bytes_max = options->reply_bytes_max;
+    server->listen_fd = options->listen_fd;
     enum err e = tls_open(server, options, error);
     if (!e) e = server_serve(server, options, error);
-    close(options->listen_fd);
     if (e) {
+        close(options->listen_fd);
         server_free(server);
         return e;
     }
@@ -243,14 +263,10 @@ int http_server_connections(const struct http_server *server)
 void http_server_stop(struct http_server *server, int64_t drain_ms_max)
 {
     atomic_store(&server->is_draining, true);
-    /* Refuse newcomers at once, but keep the number taken while a poll thread may still use it. */
-    int fd = MHD_quiesce_daemon(server->daemon);
-    CHECK(fd >= 0);
-    shutdown(fd, SHUT_RDWR);
+    http_accept_stop(server);
     http_reaper_stop(server);
     http_connections_drain(server, drain_ms_max);
-    MHD_stop_daemon(server->daemon);
-    close(fd);
+    library_stop(server);
     http_connections_close(server);
     server_free(server);
 }

@@ -142,7 +142,7 @@ static void drain_look(struct http_server *server, bool is_late)
 static bool is_drained(struct http_server *server, int64_t began_us)
 {
     if (server->newest != NULL || atomic_load(&server->parked_count) > 0) return false;
-    return atomic_load(&server->returning_count) == 0 ||
+    return atomic_load(&server->arriving_count) == 0 ||
            world_monotonic_us() - began_us > RETURN_US_MAX;
 }
 
@@ -207,6 +207,24 @@ static void list_remove(struct http_server *server, struct http_connection *c)
     metric_add(METRIC_CONNECTIONS, -1);
 }
 
+/* Under the lock. */
+static bool address_has_too_many(const struct http_server *server, const char *peer)
+{
+    if (server->connections_per_address_max == 0) return false;
+    int count = 0;
+    for (const struct http_connection *c = server->newest; c; c = c->older)
+        count += strcmp(c->peer, peer) == 0;
+    return count > server->connections_per_address_max;
+}
+
+/* Whatever it has sent. Under the lock. */
+static void turn_away(struct http_connection *connection)
+{
+    http_connection_waits_for(connection, HTTP_WAIT_GONE);
+    stop_keeping(connection);
+    http_connection_hang_up(connection);
+}
+
 static void connection_opened(struct http_server *server, struct MHD_Connection *mhd,
                               void **context)
 {
@@ -224,7 +242,8 @@ static void connection_opened(struct http_server *server, struct MHD_Connection 
 
     pthread_mutex_lock(&server->lock);
     list_add(server, c);
-    http_park_returned(server);
+    http_accept_arrived(server);
+    if (address_has_too_many(server, c->peer)) turn_away(c);
     bool is_full = atomic_load(&server->kept_count) > server->connections_max;
     if (is_full) http_reaper_make_room(server);
     c->is_surplus = is_full && atomic_load(&server->kept_count) > server->connections_max;

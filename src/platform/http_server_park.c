@@ -86,22 +86,14 @@ struct http_exchange *http_unpark(struct http_parked *parked, struct arena *aren
     return &c->exchange;
 }
 
-/* Only an estimate is wanted, so it does not matter whose return it takes for done. */
-void http_park_returned(struct http_server *server)
-{
-    int count = atomic_load_explicit(&server->returning_count, memory_order_relaxed);
-    while (count > 0 && !atomic_compare_exchange_weak(&server->returning_count, &count, count - 1))
-        continue;
-}
-
 /* A quarter of the places stays for newcomers. */
 static bool may_return(struct http_server *server)
 {
-    int taken = atomic_load(&server->kept_count) + atomic_fetch_add(&server->returning_count, 1);
+    int taken = atomic_load(&server->kept_count) + atomic_fetch_add(&server->arriving_count, 1);
     if (!atomic_load(&server->is_draining) &&
         taken < server->connections_max - server->connections_max / 4)
         return true;
-    http_park_returned(server);
+    http_accept_arrived(server);
     return false;
 }
 
@@ -133,11 +125,12 @@ static void give_back(struct http_server *server, int fd)
 {
     struct sockaddr_storage address = { 0 };
     socklen_t               len = sizeof(address);
-    struct MHD_Daemon      *daemon = atomic_load(&server->daemon);
-    bool is_there = daemon && getpeername(fd, (struct sockaddr *)&address, &len) == 0;
-    if (!is_there) close(fd);
-    if (!is_there || MHD_add_connection(daemon, fd, (struct sockaddr *)&address, len) != MHD_YES)
-        http_park_returned(server);
+    if (getpeername(fd, (struct sockaddr *)&address, &len) == 0) {
+        http_accept_hand_over(server, fd, (struct sockaddr *)&address, len);
+        return;
+    }
+    close(fd);
+    http_accept_arrived(server);
 }
 
 void http_parked_end(struct http_parked *parked)

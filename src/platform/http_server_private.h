@@ -1,6 +1,7 @@
 /* What the files of the HTTP adapter share; nobody else includes this.
  *
  *   http_server.c             listening, options of the library, start and stop
+ *   http_server_accept.c      newcomers, dealt out to the poll threads
  *   http_server_connection.c  the list of open connections, the drain
  *   http_server_reaper.c      deadlines, the least pace, room for newcomers when all is taken
  *   http_server_exchange.c    one request from its headers to its end; the application's calls
@@ -124,23 +125,27 @@ struct http_connection {
 };
 
 struct http_server {
-    struct http_app app;
-    /* Serves before it is known to whoever started it, so others may find NULL. */
-    struct MHD_Daemon *_Atomic daemon;
-    bool                       is_tls;
-    char                      *tls_cert;
-    char                      *tls_key;
-    int64_t                    idle_us_max;
-    int64_t                    headers_us_max;
-    int64_t                    body_bytes_per_s_min;
-    int                        connections_max;
-    _Atomic bool               is_draining;
-    _Atomic int                connections_count;
-    _Atomic int64_t            reply_bytes; /* copied for the library and not yet sent whole */
-    int64_t                    reply_bytes_max;
-    _Atomic int kept_count; /* of these, not hung up for others; written under the lock */
-    _Atomic int parked_count;
-    _Atomic int returning_count; /* given back to the library, which has yet to say so */
+    struct http_app     app;
+    struct MHD_Daemon **daemons; /* a poll thread each */
+    int                 threads_count;
+    _Atomic unsigned    turns_count; /* taken by newcomers */
+    int                 listen_fd;
+    pthread_t           acceptor;
+    bool                is_tls;
+    char               *tls_cert;
+    char               *tls_key;
+    int64_t             idle_us_max;
+    int64_t             headers_us_max;
+    int64_t             body_bytes_per_s_min;
+    int                 connections_max;
+    int                 connections_per_address_max; /* 0 = off */
+    _Atomic bool        is_draining;
+    _Atomic int         connections_count;
+    _Atomic int64_t     reply_bytes; /* copied for the library and not yet sent whole */
+    int64_t             reply_bytes_max;
+    _Atomic int         kept_count; /* of these, not hung up for others; written under the lock */
+    _Atomic int         parked_count;
+    _Atomic int         arriving_count; /* given to the library, which has yet to say so */
 
     pthread_mutex_t         lock; /* the list, no_room_until_us, is_reaper_stopping */
     pthread_cond_t          changed;
@@ -149,6 +154,17 @@ struct http_server {
     pthread_t               reaper;
     bool                    is_reaper_stopping;
 };
+
+/* --- accepting --- */
+
+void http_accept_start(struct http_server *server);
+void http_accept_stop(struct http_server *server); /* is_draining is set; closes listen_fd */
+
+/* Give a socket to the library, which closes it in any case; false if it does not want it. The
+ * caller has counted it in arriving_count; http_accept_arrived takes it out again. */
+bool http_accept_hand_over(struct http_server *server, int fd, const struct sockaddr *address,
+                           socklen_t len);
+void http_accept_arrived(struct http_server *server);
 
 /* --- connections --- */
 
@@ -257,8 +273,5 @@ MUST_USE bool http_reply_send_whole(int fd, struct str text);
 
 /* http_resume of an exchange whose connection has left the library. */
 void http_park_answer(struct http_connection *connection);
-
-/* A connection opened: perhaps one that was given back. */
-void http_park_returned(struct http_server *server);
 
 #endif

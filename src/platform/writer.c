@@ -2,22 +2,18 @@
 
 #include "base/log.h"
 #include "base/world.h"
+#include "platform/checkpointer.h"
 #include "platform/metrics.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-/* An idle writer tidies the log up once it has grown by this much. */
-static const int64_t WAL_IDLE_BYTES = (int64_t)4 << 20;
-
 enum { RETRY_AFTER_S = 1 };
 
 struct writer {
-    struct db *db;
-    pthread_t  thread;
-
-    /* Only the writer's thread. */
-    int64_t wal_bytes_settled; /* the log's size after the last checkpoint */
+    struct db           *db;
+    struct checkpointer *checkpointer;
+    pthread_t            thread;
 
     pthread_mutex_t     lock; /* for all below */
     pthread_cond_t      arrived;
@@ -161,50 +157,6 @@ static void batch_review(struct batch *batch)
         batch_log(batch, troubled ? troubled : batch->first);
 }
 
-/* --- checkpoints --- */
-
-static void writer_checkpoint(struct writer *writer, enum db_checkpoint kind)
-{
-    struct error error;
-    int64_t      started_us = world_monotonic_us();
-    enum err     e = db_checkpoint(writer->db, kind, &error);
-    int64_t      took_us = world_monotonic_us() - started_us;
-    /* Also after one that a reader held up: the next try waits until there is more to do, lest
-     * every batch waits for that reader. */
-    writer->wal_bytes_settled = db_wal_bytes(writer->db);
-
-    histogram_observe(HISTOGRAM_CHECKPOINT, (int)kind, took_us);
-    pthread_mutex_lock(&writer->lock);
-    if (kind == DB_CHECKPOINT_RESTART) writer->stats.checkpoints_restart++;
-    if (took_us > writer->stats.checkpoint_us_max) writer->stats.checkpoint_us_max = took_us;
-    pthread_mutex_unlock(&writer->lock);
-    if (e == ERR_OK) return;
-
-    struct log_line line;
-    log_begin(&line, LOG_WARNING, "checkpoint_failed");
-    log_int(&line, "wal_bytes", writer->wal_bytes_settled);
-    log_error(&line, &error);
-    log_end(&line);
-}
-
-/* Between two batches. Passive checkpoints alone never let the log begin anew while readers come
- * and go, so under load it is done by force once it is large; when nothing waits, a small one costs
- * nobody anything. */
-static void writer_tend_log(struct writer *writer)
-{
-    pthread_mutex_lock(&writer->lock);
-    bool is_idle = writer->first == NULL;
-    pthread_mutex_unlock(&writer->lock);
-    int64_t wal_bytes = db_wal_bytes(writer->db);
-    /* The log has begun anew by itself. */
-    if (wal_bytes < writer->wal_bytes_settled) writer->wal_bytes_settled = 0;
-    int64_t grown_bytes = wal_bytes - writer->wal_bytes_settled;
-    if (wal_bytes > WRITER_WAL_BYTES_MAX && grown_bytes > WRITER_WAL_BYTES_MAX / 4)
-        writer_checkpoint(writer, DB_CHECKPOINT_RESTART);
-    else if (is_idle && grown_bytes > WAL_IDLE_BYTES)
-        writer_checkpoint(writer, DB_CHECKPOINT_PASSIVE);
-}
-
 /* --- the thread --- */
 
 /* Wait for work, take what is there. Empty only when stopping and nothing is left. */
@@ -255,18 +207,19 @@ static void *writer_main(void *argument)
         batch_review(&batch);
         writer_count(writer, &batch);
         batch_answer(&batch);
-        writer_tend_log(writer);
+        checkpointer_tend(writer->checkpointer, writer->db);
     }
-    writer_checkpoint(writer, DB_CHECKPOINT_TRUNCATE);
+    checkpointer_stop(writer->checkpointer, writer->db);
     db_close(writer->db);
     return NULL;
 }
 
-struct writer *writer_start(struct db *db)
+struct writer *writer_start(struct db *db, struct db *checkpoint_db)
 {
     struct writer *writer = calloc(1, sizeof(*writer));
     CHECK(writer != NULL);
     writer->db = db;
+    writer->checkpointer = checkpointer_start(checkpoint_db);
     writer->last = &writer->first;
     CHECK(pthread_mutex_init(&writer->lock, NULL) == 0);
     CHECK(pthread_cond_init(&writer->arrived, NULL) == 0);

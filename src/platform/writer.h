@@ -1,6 +1,7 @@
-/* Group commit. One thread owns the only DB_WRITE connection; write calls queue here and as many as
- * are waiting run inside one transaction, a savepoint each; their owners hear about it only after
- * the commit is durable. With a driver that has many writers a pool of these would stand here.
+/* Group commit. One thread owns the only connection that writes; write calls queue here and as many
+ * as are waiting run inside one transaction, a savepoint each; their owners hear about it only
+ * after the commit is durable. With a driver that has many writers a pool of these would stand
+ * here.
  *
  * What a job's run must bear: it may run more than once (after another job of the batch broke the
  * transaction), so it must begin from nothing each time and touch only the db it is given. It runs
@@ -20,7 +21,6 @@ enum {
     WRITER_QUEUE_MAX = 4096,
     WRITER_BATCH_MAX = 128,
 };
-static const int64_t WRITER_WAL_BYTES_MAX = (int64_t)64 << 20; /* then one RESTART checkpoint */
 
 struct writer;
 
@@ -41,12 +41,13 @@ struct write_job {
 };
 
 struct writer_stats {
-    int64_t commits, jobs, jobs_failed, batches_rerun, checkpoints_restart, checkpoint_us_max;
+    int64_t commits, jobs, jobs_failed, batches_rerun;
     int64_t batch_jobs_max, queue_now;
 };
 
-/* Takes ownership of a DB_WRITE connection with no transaction open. */
-struct writer *writer_start(struct db *db);
+/* Takes ownership of two DB_WRITE connections to one store with no transaction open: to write with,
+ * and for the copying of the log (platform/checkpointer.h). */
+struct writer *writer_start(struct db *db, struct db *checkpoint_db);
 
 /* Queue a job; its memory stays the caller's until done. ERR_UNAVAILABLE "writer_full" |
  * "writer_stopping": not queued, done is not called. Thread-safe, never blocks. */

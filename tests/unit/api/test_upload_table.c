@@ -29,6 +29,14 @@ struct scene {
     struct error         error;
 };
 
+static struct writer *start_writer(struct house *house)
+{
+    struct db *dbs[2];
+    for (int i = 0; i < 2; i++)
+        house_ok(house, db_open(house->url, DB_WRITE, &house->call.error, &dbs[i]));
+    return writer_start(dbs[0], dbs[1]);
+}
+
 static int setup(void **state)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
@@ -38,13 +46,11 @@ static int setup(void **state)
     house_worker(house);
     scene->reservation = house_reservation(house, &scene->job);
     house_ok(house, db_commit(house->db, &house->call.error));
-    struct db *db;
-    house_ok(house, db_open(house->url, DB_WRITE, &house->call.error, &db));
     scene->api = (struct api){
         .config = &house->config,
         .keyring = house->keyring,
         .world = &house->world,
-        .writer = writer_start(db),
+        .writer = start_writer(house),
         .io_pool = io_pool_start(2),
     };
     house_ok(house, blob_store_open(str_of(house->dir), &house->arena, &house->call.error,
@@ -418,9 +424,7 @@ static void bytes_renew_the_reservation_once_a_minute(void **state)
     assert_false(upload_session_take_renewal(session, now_ms, &due));
     assert_true(upload_session_take_renewal(session, now_ms + 2 * MINUTE_MS, &due));
     upload_session_unpin(session);
-    struct db *db;
-    assert_int_equal(db_open(scene->house->url, DB_WRITE, &scene->error, &db), ERR_OK);
-    scene->api.writer = writer_start(db);
+    scene->api.writer = start_writer(scene->house);
 }
 
 struct racer {

@@ -27,7 +27,8 @@ enum { PROBE_WAIT_S = 30, PROBE_SMALL_BYTES = 1000, PROBE_ECHO_BYTES = 2 << 20, 
  * first piece, /later is answered by another thread, /park waits
  * for long and /park-large for a large reply, /hold when the test says so (/block too, and
  * its poll thread does nothing else meanwhile), /file/O/L from
- * the file, /status/N with that status; everything else is "hello". */
+ * the file, /status/N with that status; /thread with the poll thread's number; everything else is
+ * "hello". */
 struct probe {
     struct http_server *server;
     int                 port;
@@ -194,6 +195,8 @@ static inline void probe_on_request(void *context, struct http_exchange *exchang
         http_reply(exchange, 200,
                    str_format(exchange->arena, "%.*s|%.*s|%s", STR_ARG(exchange->path),
                               STR_ARG(exchange->query), exchange->query.data ? "query" : "none"));
+    } else if (str_eq(exchange->path, STR("/thread"))) {
+        http_reply(exchange, 200, probe_count_text(exchange, gettid()));
     } else if (str_eq(exchange->path, STR("/header"))) {
         struct str value = http_header(exchange, "x-probe");
         http_reply(exchange, 200, value.data ? value : STR("absent"));

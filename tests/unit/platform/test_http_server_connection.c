@@ -56,13 +56,14 @@ static void connections_of_one_address_are_limited(void **state)
 {
     (void)state;
     static struct client clients[3];
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         client_open(&clients[i], &probe);
-    for (size_t i = 0; i < 2; i++) {
         client_send(&clients[i], "GET /hello HTTP/1.1\r\n" HOST "\r\n");
-        client_read(&clients[i], &response);
     }
+    for (size_t i = 0; i < 2; i++)
+        client_read(&clients[i], &response);
     client_expect_end(&clients[2]);
+    assert_int_equal(probe.requests_count, 2);
     for (size_t i = 0; i < 3; i++)
         client_close(&clients[i]);
 }

@@ -33,7 +33,7 @@ static int fixture_setup(void **state)
     fixture->db = scratch_open(fixture->scratch, DB_WRITE);
     scratch_script(fixture->db, "CREATE TABLE rows (id INTEGER PRIMARY KEY, bytes BLOB)");
     fixture->reader = scratch_open(fixture->scratch, DB_READ);
-    fixture->writer = writer_start(fixture->db);
+    fixture->writer = writer_start(fixture->db, scratch_open(fixture->scratch, DB_WRITE));
     *state = fixture;
     return 0;
 }
@@ -576,60 +576,6 @@ static void done_may_free_its_job(void **state)
     assert_int_equal(rows_count(fixture), 50);
 }
 
-/* --- the log --- */
-
-static void large_log_is_restarted_between_batches(void **state)
-{
-    struct fixture *fixture = *state;
-    struct deed_job deeds[72] = { 0 };
-    for (int i = 0; i < 72; i++)
-        deeds[i] = (struct deed_job){ .deed = DEED_INSERT, .id = i + 1, .bytes = 1 << 20 };
-    run_as_batch(fixture, deeds, 72);
-    struct error error = { 0 };
-    /* Its answer comes after the checkpoint that followed the batch. */
-    assert_int_equal(call_insert(fixture, 1000, &error), ERR_OK);
-    struct writer_stats stats = stats_of(fixture);
-    assert_int_equal(stats.checkpoints_restart, 1);
-    assert_true(stats.checkpoint_us_max > 0);
-    int64_t wal_bytes = file_bytes(fixture, "-wal");
-    assert_true(wal_bytes > WRITER_WAL_BYTES_MAX);
-    assert_int_equal(rows_count(fixture), 73);
-    /* The log begins anew: the file is used again and does not grow. */
-    assert_int_equal(call_insert(fixture, 1001, &error), ERR_OK);
-    assert_int_equal(file_bytes(fixture, "-wal"), wal_bytes);
-}
-
-static void reader_that_holds_the_log_holds_up_one_batch_only(void **state)
-{
-    struct fixture *fixture = *state;
-    struct error    error = { 0 };
-    struct deed_job deeds[72] = { 0 };
-    for (int i = 0; i < 72; i++)
-        deeds[i] = (struct deed_job){ .deed = DEED_INSERT, .id = i + 1, .bytes = 1 << 20 };
-    scratch_script(fixture->db, "PRAGMA busy_timeout = 20");
-    assert_int_equal(db_begin(fixture->reader, &error), ERR_OK);
-    assert_int_equal(rows_count(fixture), 0);
-    run_as_batch(fixture, deeds, 72);
-    for (int i = 0; i < 20; i++)
-        assert_int_equal(call_insert(fixture, 1000 + i, &error), ERR_OK);
-    assert_int_equal(stats_of(fixture).checkpoints_restart, 1);
-    assert_int_equal(rows_count(fixture), 0);
-    assert_int_equal(db_commit(fixture->reader, &error), ERR_OK);
-    assert_int_equal(rows_count(fixture), 92);
-}
-
-static void idle_writer_copies_the_log_back(void **state)
-{
-    struct fixture *fixture = *state;
-    struct deed_job deed = { .deed = DEED_INSERT, .id = 1, .bytes = 8 << 20 };
-    assert_true(file_bytes(fixture, "") < 8 << 20);
-    run_as_batch(fixture, &deed, 1);
-    for (int tries = 0; tries < 10000 && file_bytes(fixture, "") < 8 << 20; tries++)
-        usleep(1000);
-    assert_true(file_bytes(fixture, "") >= 8 << 20);
-    assert_int_equal(stats_of(fixture).checkpoints_restart, 0);
-}
-
 /* --- kill -9 --- */
 
 enum { CHAINS = 32, ACKNOWLEDGED_MIN = 600, ROUNDS = 4, ROUND_IDS = 10000000 };
@@ -663,7 +609,9 @@ static void write_until_killed(const struct scratch *scratch, int64_t first_id, 
     struct error error;
     struct db   *db;
     if (db_open(scratch->url, DB_WRITE, &error, &db)) _exit(1);
-    struct writer *writer = writer_start(db);
+    struct db *checkpoint_db;
+    if (db_open(scratch->url, DB_WRITE, &error, &checkpoint_db)) _exit(1);
+    struct writer *writer = writer_start(db, checkpoint_db);
     struct chain   chains[CHAINS];
     for (int i = 0; i < CHAINS; i++) {
         chains[i] = (struct chain){ .writer = writer, .id = first_id + i, .pipe_fd = pipe_fd };
@@ -747,9 +695,6 @@ int main(void)
         writer_test(call_leaves_the_error_alone_on_success_and_fills_it_on_refusal),
         writer_test(calls_of_many_threads_are_all_durable),
         writer_test(done_may_free_its_job),
-        writer_test(large_log_is_restarted_between_batches),
-        writer_test(reader_that_holds_the_log_holds_up_one_batch_only),
-        writer_test(idle_writer_copies_the_log_back),
         scratch_test(killed_process_keeps_every_acknowledged_job),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
