@@ -37,8 +37,9 @@ static inline const struct contract *fuzz_contract(void)
     if (contract) return contract;
     while (strcmp(file->name, "openapi.json") != 0)
         file++;
-    struct str text = { file->data, file->size_bytes };
-    CHECK(contract_compile(fuzz_forever(), text, &error, &contract) == ERR_OK);
+    struct str               text = { file->data, file->size_bytes };
+    static const char *const settings_off[] = { NULL };
+    CHECK(contract_compile(fuzz_forever(), text, settings_off, &error, &contract) == ERR_OK);
     return contract;
 }
 
