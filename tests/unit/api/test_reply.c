@@ -293,13 +293,12 @@ static void send_by_path(void *context, struct http_exchange *request)
     }
     if (str_eq(path, STR("/none"))) {
         sent->reply.status = 204;
-    } else if (str_eq(path, STR("/file"))) {
+    } else if (str_eq(path, STR("/file")) || str_eq(path, STR("/same"))) {
+        if (str_eq(path, STR("/same"))) sent->reply.status = 304;
         sent->reply.content_type = STR("text/x-source");
         sent->reply.file_fd = open(SOURCE_DIR "/src/api/reply.h", O_RDONLY | O_CLOEXEC);
         sent->reply.file_offset = 3;
         sent->reply.file_length = 7;
-    } else if (str_eq(path, STR("/same"))) {
-        sent->reply.status = 304;
     } else if (str_starts_with(path, STR("/worker/v1/uploads"))) {
         enum err e = FAIL(&sent->call.error, ERR_GONE, "upload_ended", "it has ended");
         CHECK(e == ERR_GONE);

@@ -59,9 +59,8 @@ static void connections_of_one_address_are_limited(void **state)
     for (size_t i = 0; i < 3; i++) {
         client_open(&clients[i], &probe);
         client_send(&clients[i], "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+        if (i < 2) client_read(&clients[i], &response);
     }
-    for (size_t i = 0; i < 2; i++)
-        client_read(&clients[i], &response);
     client_expect_end(&clients[2]);
     assert_int_equal(probe.requests_count, 2);
     for (size_t i = 0; i < 3; i++)
