@@ -81,7 +81,8 @@ MUST_USE enum err webhook_endpoint_enable(struct call *call, struct webhook_endp
 MUST_USE enum err webhook_endpoint_delete(struct call *call, struct webhook_endpoint *endpoint);
 
 /* A new signing_secret. The one until now signs too for ENDPOINT_SECRET_OVERLAP_MS; an older one
- * that still did stops at once. ERR_INTERNAL "unseal_failed". Updates *endpoint. */
+ * that still did stops at once, and so does one that does not open with the server key. Updates
+ * *endpoint. */
 MUST_USE enum err webhook_endpoint_rotate(struct call *call, struct webhook_endpoint *endpoint);
 
 /* Seal anew, under the newest server key, what is sealed under another. What does not open is left

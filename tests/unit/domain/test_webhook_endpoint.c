@@ -132,6 +132,17 @@ static void second_rotation_ends_the_oldest_secret(void **state)
     assert_int_equal(now(market, &endpoint).old_secret_ends_ms, market->now_ms + 24 * HOUR_MS);
 }
 
+static void rotation_replaces_a_secret_that_does_not_open(void **state)
+{
+    struct market          *market = *state;
+    struct webhook_endpoint a = made(market), b = made(market), lost = now(market, &a);
+    lost.sealed_secret = now(market, &b).sealed_secret;
+    DONE(market, webhook_endpoint_rotate(&market->call, &lost));
+    assert_int_equal(lost.old_secret_ends_ms, market->now_ms);
+    assert_true(str_eq(opened(market, &a).current, lost.signing_secret));
+    assert_null(opened(market, &a).old.data);
+}
+
 /* --- state --- */
 
 static void disabling_is_told_to_the_others_once(void **state)
@@ -304,6 +315,7 @@ int main(void)
         endpoint_test(organisation_has_sixteen_in_each_environment),
         endpoint_test(both_secrets_sign_for_24_hours),
         endpoint_test(second_rotation_ends_the_oldest_secret),
+        endpoint_test(rotation_replaces_a_secret_that_does_not_open),
         endpoint_test(disabling_is_told_to_the_others_once),
         endpoint_test(enabling_releases_what_was_held_in_order),
         endpoint_test(enabling_an_active_one_hurries_nothing),
