@@ -1,5 +1,6 @@
 #include "platform/http_sender_private.h"
 
+#include "base/num.h"
 #include "base/world.h"
 
 #include <arpa/inet.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { TRIES_MAX = 8 }; /* of addresses get a fair share of the time */
 static const int64_t US_PER_MS = 1000;
 
 #define USER_AGENT "User-Agent: Firsthand/" FIRSTHAND_VERSION
@@ -150,7 +152,7 @@ static void try_address(struct transfer *transfer)
         http_sender_end(transfer->sender, transfer, HTTP_TIMED_OUT);
         return;
     }
-    int64_t share_ms = left_ms / (transfer->addresses_count - transfer->address);
+    int64_t share_ms = left_ms / num_min(TRIES_MAX, transfer->addresses_count - transfer->address);
     pin(transfer);
     curl_easy_setopt(transfer->curl, CURLOPT_TIMEOUT_MS, (long)left_ms);
     curl_easy_setopt(transfer->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(share_ms ? share_ms : 1));

@@ -138,6 +138,21 @@ static void status_and_retry_after_are_heard(void **state)
     finish(at, &asked);
     assert_int_equal(asked.send.status, 429);
     assert_int_equal(asked.send.retry_after_s, 7);
+    submit(at, &asked, "/date", LONG_MS);
+    finish(at, &asked);
+    assert_true(asked.send.retry_after_s > 365 * 24 * 3600); /* a date of the far future */
+}
+
+/* Its handle is used again: what one receiver asked for is not another's wish. */
+static void retry_after_is_of_this_reply_only(void **state)
+{
+    struct fixture *at = *state;
+    struct asked    asked;
+    submit(at, &asked, "/later", LONG_MS);
+    finish(at, &asked);
+    submit(at, &asked, "/gone", LONG_MS);
+    finish(at, &asked);
+    assert_int_equal(asked.send.retry_after_s, 0);
 }
 
 static void redirects_are_not_followed(void **state)
@@ -219,6 +234,18 @@ static void endless_reply_is_read_to_the_ceiling_and_answers(void **state)
     struct fixture *at = *state;
     struct asked    asked;
     submit(at, &asked, "/huge", LONG_MS);
+    finish(at, &asked);
+    assert_int_equal(asked.send.outcome, HTTP_ANSWERED);
+    assert_int_equal(asked.send.status, 200);
+    assert_int_equal(strlen(asked.reply), HTTP_SENDER_KEPT_BYTES_MAX);
+}
+
+/* Hardly anything to receive, and without end when it is unpacked. */
+static void packed_reply_is_read_to_the_ceiling_and_answers(void **state)
+{
+    struct fixture *at = *state;
+    struct asked    asked;
+    submit(at, &asked, "/bomb", LONG_MS);
     finish(at, &asked);
     assert_int_equal(asked.send.outcome, HTTP_ANSWERED);
     assert_int_equal(asked.send.status, 200);
@@ -372,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         sender_test(request_goes_out_as_it_was_given),
         sender_test(status_and_retry_after_are_heard),
+        sender_test(retry_after_is_of_this_reply_only),
         sender_test(redirects_are_not_followed),
         sender_test(proxies_of_the_environment_are_not_asked),
         sender_test(connection_is_used_again),
@@ -381,6 +409,7 @@ int main(void)
         sender_test(broken_replies_are_told_apart),
         sender_test(time_limit_is_for_all_of_it),
         sender_test(endless_reply_is_read_to_the_ceiling_and_answers),
+        sender_test(packed_reply_is_read_to_the_ceiling_and_answers),
         sender_test(plain_receiver_fails_tls),
         sender_test(nobody_there_is_not_connected),
         sender_test(name_that_does_not_resolve_is_unknown),
