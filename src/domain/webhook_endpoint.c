@@ -412,9 +412,11 @@ enum err webhook_endpoint_enable(struct call *call, struct webhook_endpoint *end
 
 enum err webhook_endpoint_delete(struct call *call, struct webhook_endpoint *endpoint)
 {
-    struct stmt *q =
-        db_query(call->db, "UPDATE webhook_endpoints SET deleted_ms = $3, updated_ms = $3"
-                           " WHERE id = $1 AND org_id = $2 AND deleted_ms IS NULL");
+    struct stmt *q = db_query(
+        call->db, "UPDATE webhook_endpoints SET deleted_ms = $3, updated_ms = $3, url = '',"
+                  " description = NULL, secret = '', old_secret = NULL,"
+                  " old_secret_ends_ms = NULL"
+                  " WHERE id = $1 AND org_id = $2 AND deleted_ms IS NULL");
     bind_id(q, 1, &endpoint->id);
     bind_id(q, 2, &endpoint->org_id);
     bind_int(q, 3, call->now_ms);

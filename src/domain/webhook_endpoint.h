@@ -77,7 +77,9 @@ MUST_USE enum err webhook_endpoint_disable(struct call *call, struct webhook_end
  * is left as it is. Updates *endpoint. */
 MUST_USE enum err webhook_endpoint_enable(struct call *call, struct webhook_endpoint *endpoint);
 
-/* Final: it hears nothing more and its pending events count as failed. */
+/* Final: it hears nothing more, its pending events count as failed, and of its row nothing is kept
+ * that only sending needs: no URL, no secrets. The events name it until event-retention drops them.
+ */
 MUST_USE enum err webhook_endpoint_delete(struct call *call, struct webhook_endpoint *endpoint);
 
 /* A new signing_secret. The one until now signs too for ENDPOINT_SECRET_OVERLAP_MS; an older one
