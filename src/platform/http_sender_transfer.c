@@ -239,6 +239,7 @@ static enum http_send_outcome outcome_of(const struct transfer *transfer, CURLco
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS: return HTTP_TLS_FAILED;
     case CURLE_SEND_ERROR:
