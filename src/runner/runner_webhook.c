@@ -285,6 +285,8 @@ static void serve(struct webhook_runner *runner)
         log_trouble("webhook_read_failed", &call.error);
         runner->wants_scan = true;
         runner->scan_after_us = world_monotonic_us() + SCAN_AGAIN_US;
+    } else if (any_may_begin(runner)) { /* a queue ran empty and there is more in the store */
+        http_sender_wake(runner->sender);
     }
     arena_deinit(&arena);
     drop_done_lanes(runner);
