@@ -342,7 +342,7 @@ describe("a range of more than a thousand", () => {
     const deadline = new Date((await market.server.advance(1)) + 3_600_000).toISOString();
     await inParallel(Array(1001).fill({ files_needed: 1, price_per_file_cents: 1, deadline }), 32, (job) => buyer.createJob(job));
     const since = deadline;
-    const until = new Date((await market.server.advance(7200)) + 1000).toISOString();
+    const until = new Date((await market.server.advance(7200)) + 3_600_000).toISOString();
     const first = await ok(buyer.post(`${pathOf(endpoint)}/replay`, { since, until }), 202);
     assert.deepEqual([first.replayed_count, first.has_more], [1000, true]);
     const rest = await ok(buyer.post(`${pathOf(endpoint)}/replay`, { since, until, cursor: first.next_cursor }), 202);
