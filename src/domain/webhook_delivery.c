@@ -25,7 +25,7 @@ enum err webhook_due_endpoints(struct call *call, const struct id *after, int co
         " SELECT p.id, (SELECT min(next_ms) FROM webhook_events WHERE status = 'pending'"
         " AND awaits_job_id IS NULL AND endpoint_id = p.id), p.status, p.deleted_ms,"
         " (SELECT min(next_ms) FROM webhook_events WHERE status = 'pending'"
-        " AND awaits_job_id IS NULL AND endpoint_id = p.id AND next_ms > $3)"
+        " AND awaits_job_id IS NULL AND endpoint_id = p.id AND next_ms > $3), p.failures_count"
         " FROM waiting JOIN webhook_endpoints p ON p.id = waiting.id ORDER BY p.id");
     bind_text(q, 1, id_is_none(after) ? STR("") : id_str(after));
     bind_int(q, 2, count);
@@ -37,6 +37,7 @@ enum err webhook_due_endpoints(struct call *call, const struct id *after, int co
             .due_ms = column_int(q, 1),
             .is_deleted = !column_is_null(q, 3),
             .later_ms = column_int(q, 4),
+            .is_failing = column_int(q, 5) > 0,
         };
         bool is_active = str_eq(column_text(q, 2, call->arena), STR("active"));
         ret_rows[found].is_open = is_active && !ret_rows[found].is_deleted;

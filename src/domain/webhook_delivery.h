@@ -17,6 +17,7 @@ struct webhook_due {
     int64_t   later_ms; /* when the first that is not due yet will be; 0 = there is none */
     bool      is_open;  /* may be told: neither disabled nor deleted */
     bool      is_deleted;
+    bool      is_failing; /* its last attempt was no success */
 };
 
 /* In the order of their ids, beyond *after (empty = from the first), up to count. */

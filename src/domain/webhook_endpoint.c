@@ -163,14 +163,24 @@ enum err webhook_endpoint_open_secrets(struct call *call, const struct webhook_e
     return ERR_OK;
 }
 
+/* One that does not open with the server key has not signed anything: it ends at once. */
+static void retire_secret(struct call *call, struct webhook_endpoint *endpoint)
+{
+    struct str secret;
+    endpoint->old_secret_ends_ms = call->now_ms + ENDPOINT_SECRET_OVERLAP_MS;
+    if (unseal(call, &endpoint->id, "secret", endpoint->sealed_secret, &secret) == ERR_OK) {
+        endpoint->sealed_old_secret = seal(call, &endpoint->id, "old_secret", secret);
+        return;
+    }
+    error_clear(&call->error);
+    endpoint->sealed_old_secret = STR_NONE;
+    endpoint->old_secret_ends_ms = call->now_ms;
+}
+
 enum err webhook_endpoint_rotate(struct call *call, struct webhook_endpoint *endpoint)
 {
     struct webhook_endpoint rotated = *endpoint;
-    struct str              until_now;
-    enum err e = unseal(call, &endpoint->id, "secret", endpoint->sealed_secret, &until_now);
-    if (e) return e;
-    rotated.sealed_old_secret = seal(call, &endpoint->id, "old_secret", until_now);
-    rotated.old_secret_ends_ms = call->now_ms + ENDPOINT_SECRET_OVERLAP_MS;
+    retire_secret(call, &rotated);
     rotated.updated_ms = call->now_ms;
     make_secret(call, &rotated);
     struct stmt *q = db_query(call->db, "UPDATE webhook_endpoints SET secret = $3, old_secret = $4,"
@@ -182,7 +192,7 @@ enum err webhook_endpoint_rotate(struct call *call, struct webhook_endpoint *end
     bind_bytes(q, 4, rotated.sealed_old_secret);
     bind_int(q, 5, rotated.old_secret_ends_ms);
     bind_int(q, 6, rotated.updated_ms);
-    e = stmt_run(q, &call->error, NULL);
+    enum err e = stmt_run(q, &call->error, NULL);
     if (e) return e;
     *endpoint = rotated;
     return ERR_OK;
@@ -402,9 +412,11 @@ enum err webhook_endpoint_enable(struct call *call, struct webhook_endpoint *end
 
 enum err webhook_endpoint_delete(struct call *call, struct webhook_endpoint *endpoint)
 {
-    struct stmt *q =
-        db_query(call->db, "UPDATE webhook_endpoints SET deleted_ms = $3, updated_ms = $3"
-                           " WHERE id = $1 AND org_id = $2 AND deleted_ms IS NULL");
+    struct stmt *q = db_query(
+        call->db, "UPDATE webhook_endpoints SET deleted_ms = $3, updated_ms = $3, url = '',"
+                  " description = NULL, secret = '', old_secret = NULL,"
+                  " old_secret_ends_ms = NULL"
+                  " WHERE id = $1 AND org_id = $2 AND deleted_ms IS NULL");
     bind_id(q, 1, &endpoint->id);
     bind_id(q, 2, &endpoint->org_id);
     bind_int(q, 3, call->now_ms);

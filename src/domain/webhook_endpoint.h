@@ -77,11 +77,14 @@ MUST_USE enum err webhook_endpoint_disable(struct call *call, struct webhook_end
  * is left as it is. Updates *endpoint. */
 MUST_USE enum err webhook_endpoint_enable(struct call *call, struct webhook_endpoint *endpoint);
 
-/* Final: it hears nothing more and its pending events count as failed. */
+/* Final: it hears nothing more, its pending events count as failed, and of its row nothing is kept
+ * that only sending needs: no URL, no secrets. The events name it until event-retention drops them.
+ */
 MUST_USE enum err webhook_endpoint_delete(struct call *call, struct webhook_endpoint *endpoint);
 
 /* A new signing_secret. The one until now signs too for ENDPOINT_SECRET_OVERLAP_MS; an older one
- * that still did stops at once. ERR_INTERNAL "unseal_failed". Updates *endpoint. */
+ * that still did stops at once, and so does one that does not open with the server key. Updates
+ * *endpoint. */
 MUST_USE enum err webhook_endpoint_rotate(struct call *call, struct webhook_endpoint *endpoint);
 
 /* Seal anew, under the newest server key, what is sealed under another. What does not open is left

@@ -128,6 +128,8 @@ static const struct range private_v4[] = {
     V4(203, 0, 113, 24),  /* documentation */
     V4(224, 0, 0, 4),     /* multicast */
     V4(240, 0, 0, 4),     /* reserved, and broadcast */
+    { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 168, 63, 129, 16 }, true },
+      ADDRESS_BYTES * 8 }, /* the host of Azure's machines, with their metadata */
 };
 
 /* Of IPv6 only this is for everybody: beyond it lie ::, ::1, NAT64, fc00::/7, fe80::/10, fec0::/10,
@@ -221,6 +223,7 @@ bool http_guard_permits(const struct http_guard *guard, const struct sockaddr *s
 {
     struct address address;
     int            port;
+    bool           is_mapped = false; /* no name of the public has such an address */
     if (sockaddr->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sockaddr;
         address = from_v4(&in->sin_addr);
@@ -228,13 +231,14 @@ bool http_guard_permits(const struct http_guard *guard, const struct sockaddr *s
     } else if (sockaddr->sa_family == AF_INET6) {
         const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)(const void *)sockaddr;
         address = from_v6(&in->sin6_addr);
+        is_mapped = address.is_v4;
         port = ntohs(in->sin6_port);
     } else {
         return false;
     }
     if (is_own(guard, sockaddr, &address, port)) return false;
     if (any_has(guard->allowed, (size_t)guard->allowed_count, &address)) return true;
-    return is_tls && is_public(&address);
+    return is_tls && !is_mapped && is_public(&address);
 }
 
 /* --- URLs --- */

@@ -1,5 +1,6 @@
 #include "platform/http_sender_private.h"
 
+#include "base/num.h"
 #include "base/world.h"
 
 #include <arpa/inet.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { TRIES_MAX = 8 }; /* of addresses get a fair share of the time */
 static const int64_t US_PER_MS = 1000;
 
 #define USER_AGENT "User-Agent: Firsthand/" FIRSTHAND_VERSION
@@ -99,7 +101,10 @@ static void make_handle(struct transfer *transfer)
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-    if (ca_path) curl_easy_setopt(curl, CURLOPT_CAINFO, ca_path);
+    if (ca_path) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, ca_path);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+    }
     transfer->curl = curl;
 }
 
@@ -150,7 +155,7 @@ static void try_address(struct transfer *transfer)
         http_sender_end(transfer->sender, transfer, HTTP_TIMED_OUT);
         return;
     }
-    int64_t share_ms = left_ms / (transfer->addresses_count - transfer->address);
+    int64_t share_ms = left_ms / num_min(TRIES_MAX, transfer->addresses_count - transfer->address);
     pin(transfer);
     curl_easy_setopt(transfer->curl, CURLOPT_TIMEOUT_MS, (long)left_ms);
     curl_easy_setopt(transfer->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(share_ms ? share_ms : 1));
@@ -237,6 +242,7 @@ static enum http_send_outcome outcome_of(const struct transfer *transfer, CURLco
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS: return HTTP_TLS_FAILED;
     case CURLE_SEND_ERROR:

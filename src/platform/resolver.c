@@ -7,6 +7,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <resolv.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,7 @@ struct resolver {
     void (*wake)(void *argument);
     void            *argument;
     struct io_pool  *pool;
+    atomic_bool      is_stopping;
     pthread_mutex_t  lock;     /* for answered */
     struct lookup   *answered; /* by the pool, not collected yet */
     struct lookup   *unused;
@@ -61,19 +63,20 @@ static void be_brief(void)
     _res.options &= ~(unsigned long)(RES_DNSRCH | RES_DEFNAMES);
 }
 
+/* All or none: who asks wants to look at every one. */
 static void copy_addresses(struct lookup *lookup, const struct addrinfo *list)
 {
-    for (const struct addrinfo *at = list; at && lookup->count < RESOLVER_ADDRESSES_MAX;
-         at = at->ai_next) {
+    int count = 0;
+    for (const struct addrinfo *at = list; at; at = at->ai_next) {
         if (at->ai_addrlen > sizeof(lookup->addresses[0])) continue;
-        memcpy(&lookup->addresses[lookup->count++], at->ai_addr, at->ai_addrlen);
+        if (count == RESOLVER_ADDRESSES_MAX) return;
+        memcpy(&lookup->addresses[count++], at->ai_addr, at->ai_addrlen);
     }
+    lookup->count = count;
 }
 
-static void run_lookup(void *argument)
+static void ask(struct lookup *lookup)
 {
-    struct lookup   *lookup = argument;
-    struct resolver *resolver = lookup->resolver;
     struct addrinfo  hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
     struct addrinfo *list = NULL;
     int64_t          started_us = world_monotonic_us();
@@ -83,6 +86,13 @@ static void run_lookup(void *argument)
         freeaddrinfo(list);
     }
     lookup->took_us = world_monotonic_us() - started_us;
+}
+
+static void run_lookup(void *argument)
+{
+    struct lookup   *lookup = argument;
+    struct resolver *resolver = lookup->resolver;
+    if (!atomic_load(&resolver->is_stopping)) ask(lookup);
     pthread_mutex_lock(&resolver->lock);
     lookup->next = resolver->answered;
     resolver->answered = lookup;
@@ -236,6 +246,7 @@ struct resolver *resolver_start(void (*wake)(void *argument), void *argument)
 
 void resolver_stop(struct resolver *resolver)
 {
+    atomic_store(&resolver->is_stopping, true);
     io_pool_stop(resolver->pool);
     pthread_mutex_destroy(&resolver->lock);
     free(resolver);

@@ -12,8 +12,8 @@
 enum {
     RESOLVER_THREADS = 32,
     RESOLVER_SLOW_THREADS_MAX = 8,
-    RESOLVER_LOOKUPS_MAX = 512, /* names at a time */
-    RESOLVER_ADDRESSES_MAX = 8, /* of a name; more are left out */
+    RESOLVER_LOOKUPS_MAX = 512,  /* names at a time */
+    RESOLVER_ADDRESSES_MAX = 32, /* of a name; one that has more counts as unknown */
     RESOLVER_NAME_BYTES_MAX = 253,
 };
 static const int64_t RESOLVER_SLOW_MS = 1000;           /* slower than this is slow, */
@@ -32,7 +32,7 @@ struct resolver_question {
 };
 
 /* wake: called on any thread when there is something to collect; must not block. Owned by the
- * caller until resolver_stop, which waits for what is being asked. */
+ * caller until resolver_stop, which waits for what is being asked, and asks nothing more. */
 struct resolver *resolver_start(void (*wake)(void *argument), void *argument);
 void             resolver_stop(struct resolver *resolver);
 

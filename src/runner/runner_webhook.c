@@ -55,7 +55,7 @@ static void note_due(struct webhook_runner *runner, const struct webhook_due *ro
     if (later_ms && later_ms < runner->next_due_ms) runner->next_due_ms = later_ms;
     if (!is_due) return;
     struct lane *lane = lane_find(&runner->lanes, &row->endpoint_id);
-    if (lane == NULL) lane = lane_take(&runner->lanes, &row->endpoint_id);
+    if (lane == NULL) lane = lane_take(&runner->lanes, &row->endpoint_id, row->is_failing);
     if (lane && !lane->is_closed) lane->has_due = true;
 }
 
@@ -98,7 +98,7 @@ static void scan_when_wanted(struct webhook_runner *runner)
     struct call  call;
     arena_init(&arena, PASS_ARENA_BYTES_MAX);
     runner_call_init(&runner->services, &arena, &call);
-    runner->wants_scan = false;
+    runner->wants_scan = runner->lanes.is_short = false;
     runner->next_due_ms = world_now_ms(runner->services.world) + IDLE_MS_MAX;
     enum err e = scan_all(runner, &call);
     int64_t  now_us = world_monotonic_us();
@@ -205,12 +205,14 @@ static enum err begin_delivery(struct call *call, struct delivery *delivery,
 
 /* --- one lane --- */
 
+/* An organisation has no more under way than are free, so that others find a place whatever its
+ * endpoints do. */
 static bool may_begin(const struct webhook_runner *runner, const struct lane *lane)
 {
     if (lane->is_closed || (lane->queue_count == 0 && !lane->has_due)) return false;
     if (lane->is_failing && runner->lanes.failing_in_flight >= FAILING_IN_FLIGHT_MAX) return false;
-    return lane->in_flight < lane->window && http_sender_room(runner->sender) > 0 &&
-           runner->lanes.deliveries_unused != NULL;
+    if (lane_tenant_in_flight(lane) >= http_sender_room(runner->sender)) return false;
+    return lane->in_flight < lane->window && runner->lanes.deliveries_unused != NULL;
 }
 
 /* Read what is due, but for what is under way or not written down yet. */
@@ -220,14 +222,7 @@ static enum err fill_queue(struct call *call, struct webhook_runner *runner, str
     struct webhook_due_event *rows = NEW(call->arena, struct webhook_due_event, wanted);
     enum err e = webhook_due_events(call, &lane->endpoint_id, wanted, rows, &count);
     if (e) return e;
-    lane->has_due = count == wanted;
-    for (int i = 0; i < count && lane->queue_count < LANE_QUEUE_MAX; i++) {
-        struct delivery *taken = delivery_find(&runner->lanes, &rows[i].event_id);
-        if (taken == NULL)
-            lane_push(lane, &rows[i]);
-        else if (taken->what.due_ms != rows[i].due_ms)
-            taken->is_replayed = true;
-    }
+    lane_fill(&runner->lanes, lane, rows, count, count < wanted);
     return ERR_OK;
 }
 
@@ -238,6 +233,7 @@ static enum err serve_lane(struct call *call, struct webhook_runner *runner, str
     if (lane->queue_count == 0) e = fill_queue(call, runner, lane);
     if (e == ERR_OK) e = webhook_endpoint_get_any(call, &lane->endpoint_id, &endpoint);
     if (e) return e;
+    lane_set_tenant(&runner->lanes, lane, &endpoint.org_id);
     if (endpoint.state != ENDPOINT_ACTIVE || endpoint.deleted_ms) lane_clear(lane);
     if (lane->taken == 0) lane_set_failing(&runner->lanes, lane, endpoint.failures_count > 0);
     while (lane->queue_count > 0 && may_begin(runner, lane) && e == ERR_OK) {
@@ -275,7 +271,7 @@ static void drop_done_lanes(struct webhook_runner *runner)
 {
     for (int i = runner->lanes.count - 1; i >= 0; i--)
         if (lane_is_done(runner->lanes.in_use[i]))
-            lane_release(&runner->lanes, runner->lanes.in_use[i]);
+            webhook_lane_end(runner, runner->lanes.in_use[i]);
 }
 
 static void serve(struct webhook_runner *runner)
@@ -289,6 +285,8 @@ static void serve(struct webhook_runner *runner)
         log_trouble("webhook_read_failed", &call.error);
         runner->wants_scan = true;
         runner->scan_after_us = world_monotonic_us() + SCAN_AGAIN_US;
+    } else if (any_may_begin(runner)) { /* a queue ran empty and there is more in the store */
+        http_sender_wake(runner->sender);
     }
     arena_deinit(&arena);
     drop_done_lanes(runner);

@@ -53,6 +53,10 @@ void webhook_record_run(struct webhook_runner *runner);
 
 enum recording_state webhook_recording_state(struct webhook_runner *runner);
 
+/* Give back a lane that is done. What it could not take, or who found no lane, is looked for again.
+ */
+void webhook_lane_end(struct webhook_runner *runner, struct lane *lane);
+
 /* Is anything not written down? */
 bool webhook_record_is_busy(struct webhook_runner *runner);
 

@@ -86,6 +86,12 @@ static void postpone(struct webhook_runner *runner, struct recording *recording)
     }
 }
 
+void webhook_lane_end(struct webhook_runner *runner, struct lane *lane)
+{
+    if (lane->is_closed || runner->lanes.is_short) runner->wants_scan = true;
+    lane_release(&runner->lanes, lane);
+}
+
 static void let_go(struct webhook_runner *runner, struct recording *recording)
 {
     for (int i = 0; i < recording->count; i++) {
@@ -94,7 +100,7 @@ static void let_go(struct webhook_runner *runner, struct recording *recording)
         if (!webhook_result_is_success(&recording->results[i])) runner->wants_scan = true;
         delivery_release(&runner->lanes, recording->deliveries[i]);
         if (lane->is_closed) lane_clear(lane);
-        if (lane_is_done(lane)) lane_release(&runner->lanes, lane);
+        if (lane_is_done(lane)) webhook_lane_end(runner, lane);
     }
 }
 

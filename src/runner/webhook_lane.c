@@ -31,13 +31,27 @@ struct lane *lane_find(const struct lanes *lanes, const struct id *endpoint_id)
     return lane;
 }
 
-struct lane *lane_take(struct lanes *lanes, const struct id *endpoint_id)
+/* What it had queued is in the store still. */
+static void give_up_failing(struct lanes *lanes)
 {
+    for (int i = 0; i < lanes->count; i++) {
+        struct lane *lane = lanes->in_use[i];
+        if (!lane->is_failing || lane->taken > 0) continue;
+        lane_release(lanes, lane);
+        return;
+    }
+}
+
+struct lane *lane_take(struct lanes *lanes, const struct id *endpoint_id, bool is_failing)
+{
+    if (lanes->unused == NULL) lanes->is_short = true;
+    if (lanes->unused == NULL && !is_failing) give_up_failing(lanes);
     struct lane **bucket = &lanes->buckets[bucket_of(endpoint_id, LANE_BUCKETS)];
     struct lane  *lane = lanes->unused;
     if (lane == NULL) return NULL;
     lanes->unused = lane->next;
     *lane = (struct lane){ .endpoint_id = *endpoint_id, .window = WINDOW_AT_FIRST };
+    lane_set_failing(lanes, lane, is_failing);
     lane->next = *bucket;
     *bucket = lane;
     lane->position = lanes->count;
@@ -64,10 +78,33 @@ void lane_release(struct lanes *lanes, struct lane *lane)
     lanes->unused = lane;
 }
 
-void lane_push(struct lane *lane, const struct webhook_due_event *due)
+void lane_set_tenant(struct lanes *lanes, struct lane *lane, const struct id *org_id)
 {
-    CHECK(lane->queue_count < LANE_QUEUE_MAX);
+    lane->tenant_in_flight = &lanes->tenant_in_flight[bucket_of(org_id, TENANT_BUCKETS)];
+}
+
+int lane_tenant_in_flight(const struct lane *lane)
+{
+    return lane->tenant_in_flight ? *lane->tenant_in_flight : 0;
+}
+
+/* False when the queue is full. */
+static bool lane_push(struct lane *lane, const struct webhook_due_event *due)
+{
+    if (lane->queue_count == LANE_QUEUE_MAX) return false;
     lane->queue[(lane->queue_first + lane->queue_count++) % LANE_QUEUE_MAX] = *due;
+    return true;
+}
+
+void lane_fill(const struct lanes *lanes, struct lane *lane, const struct webhook_due_event *rows,
+               int count, bool is_all)
+{
+    lane->has_due = !is_all;
+    for (int i = 0; i < count; i++) {
+        struct delivery *taken = delivery_find(lanes, &rows[i].event_id);
+        if (taken == NULL && !lane_push(lane, &rows[i])) lane->has_due = true;
+        if (taken && taken->what.due_ms != rows[i].due_ms) taken->is_replayed = true;
+    }
 }
 
 struct webhook_due_event lane_pop(struct lane *lane)
@@ -95,13 +132,16 @@ void lane_set_failing(struct lanes *lanes, struct lane *lane, bool is_failing)
 
 void lane_begun(struct lanes *lanes, struct lane *lane)
 {
+    CHECK(lane->tenant_in_flight != NULL);
     lane->in_flight++;
+    (*lane->tenant_in_flight)++;
     if (lane->is_failing) lanes->failing_in_flight++;
 }
 
 void lane_ended(struct lanes *lanes, struct lane *lane, bool is_success)
 {
     lane->in_flight--;
+    (*lane->tenant_in_flight)--;
     if (lane->is_failing) lanes->failing_in_flight--;
     lane_set_failing(lanes, lane, !is_success);
     if (is_success && lane->window < WEBHOOK_LANE_WINDOW) lane->window *= 2;

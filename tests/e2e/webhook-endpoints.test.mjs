@@ -230,6 +230,32 @@ describe("an event", () => {
     assert.deepEqual(await buyer.all(`/v1/webhook_events/${event.id}/attempts`), [], "listWebhookAttempts");
   });
 
+  it("of a verdict has the submission, of a flag and of the last file the job, as the API returns them", async () => {
+    const { buyer, worker } = market;
+    const types = ["job.flagged", "submission.scored", "submission.rejected", "submission.approved", "job.completed"];
+    const endpoint = await heldEndpoint(buyer, { events: types });
+    const job = await market.job();
+    await ok(worker.post(`/worker/v1/jobs/${job.id}/flag`, { reason: "Unclear." }), 201);
+    const flagged = await market.getJob(job);
+    const rejected = await market.submitAndScore(job, sample("blurred.jpg"));
+    const approved = await market.submitAndScore(job, sample("photo-3.jpg"));
+    const withoutLink = ({ file, ...rest }) => {
+      const { download_url: url, download_url_expires_at: end, ...facts } = file ?? {};
+      return { ...rest, file: file && { ...facts, path: url && new URL(url).pathname, expires: typeof end } };
+    };
+    const of = async ({ id }) => withoutLink(await ok(buyer.get(`/v1/submissions/${id}`)));
+    const wanted = [
+      ["job.flagged", flagged],
+      ["submission.scored", await of(rejected)], ["submission.rejected", await of(rejected)],
+      ["submission.scored", await of(approved)], ["submission.approved", await of(approved)],
+      ["job.completed", await market.getJob(job)],
+    ];
+    const rows = (await events(buyer, `endpoint_id=${endpoint.id}`)).reverse();
+    const found = rows.map(({ type, data }) => [type, data.object === "submission" ? withoutLink(data) : data]);
+    assert.deepEqual(found, wanted);
+    await ok(buyer.delete(pathOf(endpoint)), 204);
+  });
+
   it("has a link to the file, signed when it is asked for", async () => {
     const { buyer } = market;
     const endpoint = await heldEndpoint(buyer, { events: ["submission.approved", "job.completed"] });
@@ -316,7 +342,7 @@ describe("a range of more than a thousand", () => {
     const deadline = new Date((await market.server.advance(1)) + 3_600_000).toISOString();
     await inParallel(Array(1001).fill({ files_needed: 1, price_per_file_cents: 1, deadline }), 32, (job) => buyer.createJob(job));
     const since = deadline;
-    const until = new Date((await market.server.advance(7200)) + 1000).toISOString();
+    const until = new Date((await market.server.advance(7200)) + 3_600_000).toISOString();
     const first = await ok(buyer.post(`${pathOf(endpoint)}/replay`, { since, until }), 202);
     assert.deepEqual([first.replayed_count, first.has_more], [1000, true]);
     const rest = await ok(buyer.post(`${pathOf(endpoint)}/replay`, { since, until, cursor: first.next_cursor }), 202);

@@ -323,6 +323,33 @@ describe("an endpoint", () => {
     }
   });
 
+  it("that answered 410 and is enabled while another request hangs hears of everything once that has ended", async () => {
+    const buyer = await newBuyer();
+    let first;
+    const mine = await Receiver.open({
+      onRequest: (_, response) => {
+        if (mine.requests.length > 2) return false;
+        if (first) response.writeHead(410).end();
+        else first = response;
+        return true;
+      },
+    });
+    try {
+      const endpoint = await buyer.createEndpoint({ url: mine.url("/") });
+      await ok(buyer.patch(pathOf(endpoint), { status: "disabled" }));
+      for (let i = 0; i < 2; i++) await happen(buyer);
+      await ok(buyer.patch(pathOf(endpoint), { status: "active" }));
+      await until("the endpoint is disabled", async () => (await ok(buyer.get(pathOf(endpoint)))).disabled_reason === "gone");
+      await ok(buyer.patch(pathOf(endpoint), { status: "active" }));
+      await happen(buyer);
+      first.end();
+      const areTold = async () => (await events(buyer, "status=delivered")).length === 3;
+      await until("all are delivered, before anybody looks at them by habit", areTold, { msMax: 40_000 });
+    } finally {
+      mine.close();
+    }
+  });
+
   it("that fails for three days and twenty attempts is disabled, and the others are told", async () => {
     const buyer = await newBuyer();
     const [bad, good] = [newPath("/broken"), newPath()];

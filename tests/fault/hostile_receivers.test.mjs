@@ -97,9 +97,12 @@ describe("an address that may not be called", () => {
       "private.example": ["10.0.0.5"],
       "mapped.example": ["::ffff:10.0.0.5"],
       "nat64.example": ["64:ff9b::a00:5"],
+      "clothed.example": ["::ffff:93.184.216.34"],
+      "many.example": [[...Array(9).keys()].map((i) => `93.184.216.${i + 1}`).concat("10.0.0.5").join(",")],
     });
     const refused = [
       "https://mixed.example/", "https://private.example/", "https://mapped.example/", "https://nat64.example/",
+      "https://clothed.example/", "https://many.example/",
       "http://169.254.169.254/latest/meta-data/", "https://10.0.0.5/", "https://[fd00::5]/", "https://[::ffff:10.0.0.5]/",
       "https://0x0a.5/", "https://167772165/", "https://127.0.0.2/", "https://[::1]/", `http://${PUBLIC}/`,
       server.base.replace("127.0.0.1", "0x7f.1"), /* this server itself */
@@ -174,6 +177,45 @@ describe("an endpoint that behaves", () => {
     });
     assert.equal(rows.length, 2 * HAPPENINGS);
     for (const buyer of bad) assert.ok((await buyer.all("/v1/webhook_events?status=pending")).length > 0);
+  });
+
+  it("hears of everything while all endpoints of one organisation work for a while, then hang", async () => {
+    const org = await server.createOrg({ credits: 50_000 });
+    const answered = new Map();
+    let held = 0, ended = 0;
+    const mine = await Receiver.open({
+      onRequest: ({ path }, response) => {
+        const count = answered.get(path) ?? 0;
+        if (count < 4) return answered.set(path, count + 1), false;
+        held++;
+        response.on("close", () => ended++);
+        return true;
+      },
+    });
+    try {
+      for (const key of [org.live_key, org.test_key]) {
+        const buyer = server.client(key);
+        const url = (_, i) => mine.url(`/${key.slice(3, 7)}${i}`);
+        const endpoints = await inParallel(Array.from({ length: 16 }, url), 4, (at) => buyer.createEndpoint({ url: at, events: ["job.cancelled"] }));
+        const change = (status) => inParallel(endpoints, 4, async ({ id }) => {
+          assert.equal((await buyer.patch(`/v1/webhook_endpoints/${id}`, { status })).status, 200);
+        });
+        await change("disabled");
+        await inParallel(Array.from({ length: 14 }), 4, () => happen(buyer));
+        await change("active");
+      }
+      /* Half of what those that fail leave. */
+      await until("the organisation has all it gets", () => held >= 64);
+      const good = await newBuyer();
+      await good.createEndpoint({ url: receiver.url("/beside") });
+      for (let i = 1; i <= HAPPENINGS; i++) {
+        await happen(good);
+        await receiver.received("/beside", i);
+      }
+      assert.equal(ended, 0, "none of those that hang had to end first");
+    } finally {
+      mine.close();
+    }
   });
 
   it("never more than eight at a time of one endpoint", async () => {

@@ -372,6 +372,9 @@ static void failures_are_counted_until_a_success(void **state)
     for (size_t i = 0; i < COUNT_OF(results); i++)
         event_market_happen(market);
     struct webhook_due_event rows[ROWS_MAX];
+    struct webhook_due       due[ROWS_MAX];
+    assert_int_equal(endpoints_due(market, due), 1);
+    assert_false(due[0].is_failing);
     assert_int_equal(events_due(market, &endpoint, rows), COUNT_OF(results));
     for (size_t i = 0; i < COUNT_OF(results); i++) {
         struct webhook_delivery delivery;
@@ -384,6 +387,8 @@ static void failures_are_counted_until_a_success(void **state)
     assert_int_equal(market_int(market, "SELECT failures_count FROM webhook_endpoints"), 1);
     assert_int_equal(market_int(market, "SELECT first_failed_ms FROM webhook_endpoints"),
                      market->now_ms);
+    assert_int_equal(endpoints_due(market, due), 1);
+    assert_true(due[0].is_failing);
 }
 
 static void reply_is_kept_short_and_harmless(void **state)

@@ -132,6 +132,17 @@ static void second_rotation_ends_the_oldest_secret(void **state)
     assert_int_equal(now(market, &endpoint).old_secret_ends_ms, market->now_ms + 24 * HOUR_MS);
 }
 
+static void rotation_replaces_a_secret_that_does_not_open(void **state)
+{
+    struct market          *market = *state;
+    struct webhook_endpoint a = made(market), b = made(market), lost = now(market, &a);
+    lost.sealed_secret = now(market, &b).sealed_secret;
+    DONE(market, webhook_endpoint_rotate(&market->call, &lost));
+    assert_int_equal(lost.old_secret_ends_ms, market->now_ms);
+    assert_true(str_eq(opened(market, &a).current, lost.signing_secret));
+    assert_null(opened(market, &a).old.data);
+}
+
 /* --- state --- */
 
 static void disabling_is_told_to_the_others_once(void **state)
@@ -213,6 +224,24 @@ static void deleted_one_is_gone_for_its_owner_and_kept_for_runners(void **state)
     assert_int_equal(count, 0);
     DONE(market, webhook_endpoint_disable(&market->call, &endpoint, ENDPOINT_DISABLED_BY_REQUEST));
     assert_int_equal(market_int(market, "SELECT count(*) FROM occurrences"), 0);
+}
+
+/* Tokens stand in URLs, too. */
+static void nothing_secret_is_kept_of_a_deleted_one(void **state)
+{
+    struct market          *market = *state;
+    struct webhook_endpoint endpoint = made(market), kept;
+    int64_t                 resealed_count;
+    DONE(market, webhook_endpoint_rotate(&market->call, &endpoint));
+    DONE(market, webhook_endpoint_delete(&market->call, &endpoint));
+    kept = now(market, &endpoint);
+    assert_int_equal(kept.url.len, 0);
+    assert_null(kept.description.data);
+    assert_int_equal(kept.sealed_secret.len, 0);
+    assert_int_equal(kept.sealed_old_secret.len, 0);
+    assert_int_equal(kept.old_secret_ends_ms, 0);
+    DONE(market, webhook_endpoint_reseal(&market->call, &resealed_count));
+    assert_int_equal(resealed_count, 0);
 }
 
 static void another_tenants_is_not_found(void **state)
@@ -304,10 +333,12 @@ int main(void)
         endpoint_test(organisation_has_sixteen_in_each_environment),
         endpoint_test(both_secrets_sign_for_24_hours),
         endpoint_test(second_rotation_ends_the_oldest_secret),
+        endpoint_test(rotation_replaces_a_secret_that_does_not_open),
         endpoint_test(disabling_is_told_to_the_others_once),
         endpoint_test(enabling_releases_what_was_held_in_order),
         endpoint_test(enabling_an_active_one_hurries_nothing),
         endpoint_test(deleted_one_is_gone_for_its_owner_and_kept_for_runners),
+        endpoint_test(nothing_secret_is_kept_of_a_deleted_one),
         endpoint_test(another_tenants_is_not_found),
         endpoint_test(total_failure_over_three_days_and_twenty_attempts_disables),
         endpoint_test(nineteen_failures_do_not_disable_however_long),

@@ -84,6 +84,21 @@ static inline void receiver_flood(struct connection *c, const char *head, const 
         ;
 }
 
+/* gzip: a hundred bytes that are a hundred thousand when they are unpacked. */
+static inline void receiver_bomb(struct connection *c)
+{
+    static const char packed[132] = {
+        [0] = '\x1f',   [1] = '\x8b',   [2] = '\x08',   [8] = '\x02',   [9] = '\x03',
+        [10] = '\xed',  [11] = '\xc1',  [12] = '\x31',  [13] = '\x01',  [17] = '\xc2',
+        [18] = '\xa0',  [19] = '\xda',  [20] = '\x8b',  [21] = '\x6f',  [22] = '\x0d',
+        [23] = '\x0f',  [24] = '\xa0',  [121] = '\x80', [122] = '\x57', [123] = '\x03',
+        [124] = '\x71', [125] = '\x11', [126] = '\x07', [127] = '\xfe', [128] = '\xa0',
+        [129] = '\x86', [130] = '\x01'
+    };
+    receiver_say(c->fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n");
+    receiver_send(c->fd, packed, sizeof(packed));
+}
+
 static inline void receiver_reset(struct connection *c)
 {
     struct linger none = { .l_onoff = 1 };
@@ -117,6 +132,11 @@ static inline bool receiver_answer(struct connection *c, int number)
     if (receiver_asked(c, "/later"))
         return receiver_say(c->fd, "HTTP/1.1 429 Later\r\nRetry-After: 7\r\nContent-Length: 0\r\n"
                                    "\r\n");
+    if (receiver_asked(c, "/date"))
+        return receiver_say(c->fd, "HTTP/1.1 503 Later\r\n"
+                                   "Retry-After: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
+                                   "Content-Length: 0\r\n\r\n");
+    if (receiver_asked(c, "/bomb")) receiver_bomb(c);
     if (receiver_asked(c, "/redirect"))
         return receiver_say(c->fd, "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\n"
                                    "Content-Length: 0\r\n\r\n");

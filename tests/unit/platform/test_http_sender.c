@@ -18,6 +18,8 @@ struct fixture {
     struct receiver     receiver;
     struct arena        arena;
     struct http_sender *sender;
+
+    const struct http_guard *guard;
 };
 
 struct asked {
@@ -42,6 +44,7 @@ static void open_sender(struct fixture *at, const char *allow)
         http_guard_open(str_of(allow), STR_NONE, 0, &at->arena, &error, &options.guard), ERR_OK);
     if (at->sender) http_sender_close(at->sender);
     at->sender = http_sender_open(&options);
+    at->guard = options.guard;
 }
 
 static int setup(void **state)
@@ -138,6 +141,21 @@ static void status_and_retry_after_are_heard(void **state)
     finish(at, &asked);
     assert_int_equal(asked.send.status, 429);
     assert_int_equal(asked.send.retry_after_s, 7);
+    submit(at, &asked, "/date", LONG_MS);
+    finish(at, &asked);
+    assert_true(asked.send.retry_after_s > 365 * 24 * 3600); /* a date of the far future */
+}
+
+/* Its handle is used again: what one receiver asked for is not another's wish. */
+static void retry_after_is_of_this_reply_only(void **state)
+{
+    struct fixture *at = *state;
+    struct asked    asked;
+    submit(at, &asked, "/later", LONG_MS);
+    finish(at, &asked);
+    submit(at, &asked, "/gone", LONG_MS);
+    finish(at, &asked);
+    assert_int_equal(asked.send.retry_after_s, 0);
 }
 
 static void redirects_are_not_followed(void **state)
@@ -225,6 +243,18 @@ static void endless_reply_is_read_to_the_ceiling_and_answers(void **state)
     assert_int_equal(strlen(asked.reply), HTTP_SENDER_KEPT_BYTES_MAX);
 }
 
+/* Hardly anything to receive, and without end when it is unpacked. */
+static void packed_reply_is_read_to_the_ceiling_and_answers(void **state)
+{
+    struct fixture *at = *state;
+    struct asked    asked;
+    submit(at, &asked, "/bomb", LONG_MS);
+    finish(at, &asked);
+    assert_int_equal(asked.send.outcome, HTTP_ANSWERED);
+    assert_int_equal(asked.send.status, 200);
+    assert_int_equal(strlen(asked.reply), HTTP_SENDER_KEPT_BYTES_MAX);
+}
+
 static void plain_receiver_fails_tls(void **state)
 {
     struct fixture *at = *state;
@@ -233,6 +263,19 @@ static void plain_receiver_fails_tls(void **state)
     submit_url(at, &asked, url, SHORT_MS);
     finish(at, &asked);
     assert_true(asked.send.outcome == HTTP_TLS_FAILED || asked.send.outcome == HTTP_TIMED_OUT);
+}
+
+static void authorities_that_cannot_be_read_fail_tls(void **state)
+{
+    struct fixture            *at = *state;
+    struct asked               asked;
+    struct http_sender_options options = { .guard = at->guard, .ca_path = "/nonexistent/ca.pem" };
+    http_sender_close(at->sender);
+    at->sender = http_sender_open(&options);
+    const char *url = str_format(&at->arena, "https://127.0.0.1:%d/ok", at->receiver.port).data;
+    submit_url(at, &asked, url, LONG_MS);
+    finish(at, &asked);
+    assert_int_equal(asked.send.outcome, HTTP_TLS_FAILED);
 }
 
 static void nobody_there_is_not_connected(void **state)
@@ -262,9 +305,11 @@ static void refused_places_are_never_connected(void **state)
     struct fixture *at = *state;
     struct asked    asked;
     open_sender(at, "");
-    static const char *const hosts[] = { "127.0.0.1",          "localhost",  "0x7f.1",
-                                         "2130706433",         "0177.0.0.1", "127.1",
-                                         "[::ffff:127.0.0.1]", "0" };
+    static const char *const hosts[] = {
+        "127.0.0.1", "localhost",          "0x7f.1",      "2130706433",      "0177.0.0.1",
+        "127.1",     "[::ffff:127.0.0.1]", "0",           "[::ffff:7f00:1]", "[::]",
+        "[::1]",     "0x7f000001",         "017700000001"
+    };
     for (size_t i = 0; i < COUNT_OF(hosts); i++) {
         const char *url =
             str_format(&at->arena, "https://%s:%d/ok", hosts[i], at->receiver.port).data;
@@ -276,6 +321,25 @@ static void refused_places_are_never_connected(void **state)
     submit_url(at, &asked, "http://93.184.216.34/", LONG_MS);
     finish(at, &asked);
     assert_int_equal(asked.send.outcome, HTTP_ADDRESS_REFUSED); /* public, but not encrypted */
+    assert_int_equal(at->receiver.connections, 0);
+}
+
+/* To the C library these are names, which nobody has; to others they might be addresses. */
+static void dots_and_digits_that_are_no_address_are_never_connected(void **state)
+{
+    static const char *const hosts[] = { "127.0.0.1.", "2130706433.", "127.0.0.1.0", "0x7f.1.",
+                                         "256.0.0.1",  "08.0.0.1",    "127.0.0.1x" };
+    struct fixture          *at = *state;
+    struct asked             asked;
+    open_sender(at, "");
+    for (size_t i = 0; i < COUNT_OF(hosts); i++) {
+        const char *url =
+            str_format(&at->arena, "https://%s:%d/ok", hosts[i], at->receiver.port).data;
+        submit_url(at, &asked, url, LONG_MS);
+        finish(at, &asked);
+        if (asked.send.outcome != HTTP_NAME_UNKNOWN && asked.send.outcome != HTTP_ADDRESS_REFUSED)
+            fail_msg("%s: %s", url, http_send_outcome_name(asked.send.outcome));
+    }
     assert_int_equal(at->receiver.connections, 0);
 }
 
@@ -372,6 +436,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         sender_test(request_goes_out_as_it_was_given),
         sender_test(status_and_retry_after_are_heard),
+        sender_test(retry_after_is_of_this_reply_only),
         sender_test(redirects_are_not_followed),
         sender_test(proxies_of_the_environment_are_not_asked),
         sender_test(connection_is_used_again),
@@ -381,10 +446,13 @@ int main(void)
         sender_test(broken_replies_are_told_apart),
         sender_test(time_limit_is_for_all_of_it),
         sender_test(endless_reply_is_read_to_the_ceiling_and_answers),
+        sender_test(packed_reply_is_read_to_the_ceiling_and_answers),
         sender_test(plain_receiver_fails_tls),
+        sender_test(authorities_that_cannot_be_read_fail_tls),
         sender_test(nobody_there_is_not_connected),
         sender_test(name_that_does_not_resolve_is_unknown),
         sender_test(refused_places_are_never_connected),
+        sender_test(dots_and_digits_that_are_no_address_are_never_connected),
         sender_test(malformed_urls_are_refused),
         sender_test(hanging_ones_keep_nobody_waiting),
         sender_test(done_may_submit_the_next),

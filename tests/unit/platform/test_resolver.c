@@ -1,19 +1,60 @@
 #include "platform/resolver.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 /* No label is that long: refused without asking anybody. */
 #define IMPOSSIBLE_NAME                                                                            \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-%zu.invalid"
+
+/* --- the C library's, but for names that this file makes up --- */
+
+#define SLOW_SUFFIX ".slow.invalid"
+#define MANY_NAME   "many.invalid"
+
+static atomic_int  slow_asked_count;
+static atomic_bool may_slow_ones_end;
+
+typedef int lookup_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+/* One more address than is taken. */
+static int answer_many(lookup_fn *real, const struct addrinfo *asked, struct addrinfo **ret_list)
+{
+    struct addrinfo hints = *asked;
+    hints.ai_flags = AI_NUMERICHOST;
+    for (int i = 0; i <= RESOLVER_ADDRESSES_MAX; i++) {
+        assert_int_equal(real("1.1.1.1", NULL, &hints, ret_list), 0);
+        ret_list = &(*ret_list)->ai_next;
+    }
+    return 0;
+}
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret_list)
+{
+    lookup_fn *real = (lookup_fn *)dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strcmp(name, MANY_NAME) == 0) return answer_many(real, hints, ret_list);
+    if (strstr(name, SLOW_SUFFIX) == NULL) return real(name, service, hints, ret_list);
+    atomic_fetch_add(&slow_asked_count, 1);
+    while (!may_slow_ones_end)
+        sched_yield();
+    return EAI_NONAME;
+}
 
 struct answer {
     struct resolver_question question;
@@ -126,6 +167,63 @@ static void names_that_cannot_be_are_not_asked(void **state)
     assert_int_equal(answer.count, 0);
 }
 
+/* Some of them might be unchecked otherwise. */
+static void name_with_more_addresses_than_are_taken_has_none(void **state)
+{
+    struct answer answer = new_answer();
+    ask(*state, MANY_NAME, &answer);
+    wait_for(*state, &answer);
+    assert_int_equal(answer.count, 0);
+}
+
+/* Is that thread waiting for something? */
+static bool is_asleep(pid_t thread)
+{
+    char  path[64], state = '?';
+    FILE *file;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)thread);
+    file = fopen(path, "re");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*d (%*[^)]) %c", &state), 1);
+    fclose(file);
+    return state == 'S';
+}
+
+struct stopper {
+    struct resolver *resolver;
+    _Atomic pid_t    thread;
+};
+
+static void *stop_it(void *argument)
+{
+    struct stopper *stopper = argument;
+    stopper->thread = (pid_t)syscall(SYS_gettid);
+    resolver_stop(stopper->resolver);
+    return NULL;
+}
+
+static void stop_asks_for_nothing_that_waits(void **state)
+{
+    static struct answer answers[2 * RESOLVER_THREADS];
+    struct stopper       stopper = { .resolver = *state };
+    pthread_t            thread;
+    for (size_t i = 0; i < COUNT_OF(answers); i++) {
+        char name[128];
+        snprintf(name, sizeof(name), "n%zu" SLOW_SUFFIX, i);
+        answers[i] = new_answer();
+        ask(*state, name, &answers[i]);
+    }
+    while (slow_asked_count < RESOLVER_THREADS)
+        sched_yield();
+    assert_int_equal(pthread_create(&thread, NULL, stop_it, &stopper), 0);
+    while (stopper.thread == 0 || !is_asleep(stopper.thread))
+        sched_yield();
+    may_slow_ones_end = true;
+    pthread_join(thread, NULL);
+    assert_int_equal(slow_asked_count, RESOLVER_THREADS);
+    start(state); /* for the teardown */
+}
+
 static void stop_ends_with_questions_open(void **state)
 {
     static struct answer answers[100];
@@ -145,6 +243,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_who_ask_for_a_name_meanwhile_are_answered, start, stop),
         cmocka_unit_test_setup_teardown(forgotten_question_is_never_answered, start, stop),
         cmocka_unit_test_setup_teardown(names_that_cannot_be_are_not_asked, start, stop),
+        cmocka_unit_test_setup_teardown(name_with_more_addresses_than_are_taken_has_none, start,
+                                        stop),
+        cmocka_unit_test_setup_teardown(stop_asks_for_nothing_that_waits, start, stop),
         cmocka_unit_test_setup_teardown(stop_ends_with_questions_open, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
