@@ -469,6 +469,40 @@ describe("auto top-up", () => {
     assert.equal((await own.balance()).balance, 800 + 2625);
   });
 
+  for (const [what, changes] of Object.entries({
+    "another amount": { amount_received: 2499 },
+    "another currency": { currency: "eur" },
+    "money of the other mode": { livemode: true },
+  }))
+    it(`credits nothing for ${what}, and asks no second time`, async () => {
+      const own = await ready();
+      const from = stripe.asked.length;
+      stripe.charges = [changes];
+      await spend(own);
+      await advance(2 * HOUR_S);
+      assert.equal(chargesOf(own, from).length, 1);
+      assert.equal((await own.balance()).balance, 800);
+      assert.ok(server.logLines.some((line) => line.includes("top_up_disagrees") && line.includes(own.org.organization_id)));
+    });
+
+  for (const answer of ["processing", DECLINED])
+    it(`is credited by the event that overtakes the answer: ${answer}`, async () => {
+      const own = await ready();
+      const from = stripe.asked.length;
+      stripe.charges = [answer];
+      const overtaken = new Promise((done) => {
+        stripe.beforeAnswer = () => {
+          const payload = stripe.event("payment_intent.succeeded", { ...stripe.payments.at(-1), status: "succeeded", amount_received: 2500 });
+          return stripe.send(outside, payload, { nowMs }).then(done);
+        };
+      });
+      await spend(own);
+      assert.equal((await overtaken).status, 200);
+      await advance(2 * HOUR_S);
+      assert.equal((await own.balance()).balance, 800 + 2625);
+      assert.equal(chargesOf(own, from).length, 1);
+    });
+
   it("charges nobody without a saved card", async () => {
     const own = await Market.open(server, { credits: 1000 });
     await own.buyer.patch("/v1/organization/settings", { auto_top_up_enabled: true, auto_top_up_threshold_cents: 5000, auto_top_up_amount_cents: 2500 });

@@ -260,6 +260,20 @@ describe("listen", () => {
     await interrupted(listener);
   });
 
+  it("takes an answer that is too long to read for one, and goes on", async () => {
+    const answer = sink.answer;
+    sink.answer = (request, body, response) => {
+      received.push({ body: body.toString() });
+      response.writeHead(200).end(Buffer.alloc(2 << 20, "x"));
+    };
+    const listener = forwarding("--after", event(0).id);
+    source.add(event(1), event(2));
+    await until("both came", () => listener.lines.length === 2);
+    sink.answer = answer;
+    assert.deepEqual(numbers(), [1, 2], "each once");
+    await interrupted(listener);
+  });
+
   it("ends at once although the receiver hangs", async () => {
     const answer = sink.answer;
     sink.answer = () => received.push({});
