@@ -415,16 +415,27 @@ describe("auto top-up", () => {
     assert.equal(await isEnabled(own), true);
   });
 
-  it("counts no try while Stripe is away, and asks with the same key", async () => {
+  for (const outage of ["500", "429", "401"])
+    it(`counts no try while Stripe answers ${outage}, and asks with the same key`, async () => {
+      const own = await ready();
+      const from = stripe.asked.length;
+      stripe.outage = outage;
+      await spend(own);
+      for (let i = 0; i < 6; i++) await advance(900);
+      stripe.outage = null;
+      await advance(900);
+      assert.deepEqual(chargesOf(own, from).map(({ key }) => key.at(-1)), ["1"]);
+      assert.equal((await own.balance()).balance, 1000 - 200 + 2625);
+    });
+
+  it("that is taken back freezes new live jobs, though no event told of it before", async () => {
     const own = await ready();
-    const from = stripe.asked.length;
-    stripe.outage = "500";
     await spend(own);
-    for (let i = 0; i < 6; i++) await advance(900);
-    stripe.outage = null;
-    await advance(900);
-    assert.deepEqual(chargesOf(own, from).map(({ key }) => key.at(-1)), ["1"]);
-    assert.equal((await own.balance()).balance, 1000 - 200 + 2625);
+    await advance(1);
+    assert.equal((await own.balance()).balance, 800 + 2625);
+    const { id, amount } = stripe.payments.at(-1);
+    await tell("charge.dispute.created", { id: "dp_1", object: "dispute", payment_intent: id, amount, currency: "usd", metadata: {} });
+    assertRefused(await own.buyer.postJob({ files_needed: 1 }), 403, "organization_frozen");
   });
 
   it("is given up, not charged twice, when Stripe is away for a day", async () => {

@@ -274,13 +274,14 @@ describe("listen", () => {
     await interrupted(listener);
   });
 
-  it("ends at once although the receiver hangs", async () => {
+  it("ends at once although the receiver hangs, and goes on from before what hung", async () => {
     const answer = sink.answer;
     sink.answer = () => received.push({});
-    const listener = forwarding("--after", event(0).id);
-    source.add(event(1));
+    const listener = forwarding("--after", event(1).id);
+    source.add(event(1), event(2));
     await until("it hangs", () => received.length === 1);
     await interrupted(listener);
+    assert.ok(listener.notes.at(-1).endsWith(`--after ${event(1).id}`), listener.notes.at(-1));
     sink.answer = answer;
     await sink.close();
     await sink.open();
