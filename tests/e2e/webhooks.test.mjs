@@ -345,6 +345,37 @@ describe("an endpoint", () => {
     assert.equal(receiver.at(bad).length, count);
   });
 
+  it("that fails is asked one thing at a time until it works again", async () => {
+    const buyer = await newBuyer();
+    const held = [];
+    let isFailing = true, most = 0;
+    const mine = await Receiver.open({ onRequest: (_, response) => {
+      held.push(response);
+      most = Math.max(most, held.length);
+      return true;
+    } });
+    const answer = () => held.splice(0).forEach((response) => response.writeHead(isFailing ? 500 : 200).end());
+    const attemptedAtLeast = (count) => until(`all were attempted ${count} times`, async () => {
+      answer();
+      return (await events(buyer)).every((one) => one.attempt_count >= count);
+    });
+    try {
+      await buyer.createEndpoint({ url: mine.url("/") });
+      for (let i = 0; i < 6; i++) await happen(buyer);
+      await attemptedAtLeast(1);
+      most = 0;
+      const advanced = market.server.advance(2 * MINUTE_S);
+      await attemptedAtLeast(2);
+      await advanced;
+      assert.equal(most, 1);
+      isFailing = false;
+      const [moved] = await Promise.all([market.server.advance(10 * MINUTE_S), attemptedAtLeast(3)]);
+      assert.ok(moved);
+    } finally {
+      mine.close();
+    }
+  });
+
   it("that works again now and then is not disabled", async () => {
     const buyer = await newBuyer();
     let count = 0;

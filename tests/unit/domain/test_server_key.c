@@ -80,8 +80,7 @@ static void both_secrets_of_an_endpoint_open_without_the_old_key_once_sealed_ane
     assert_int_equal(count, 2);
     store_call_key(at, DROPPED);
     assert_done(&at->call, webhook_endpoint_get(&at->call, id_str(&endpoint.id), &endpoint));
-    assert_done(&at->call,
-                webhook_endpoint_open_secrets(&at->call, &endpoint, &current, &old));
+    assert_done(&at->call, webhook_endpoint_open_secrets(&at->call, &endpoint, &current, &old));
     assert_true(str_eq(old, first) && !str_eq(current, first));
 }
 
