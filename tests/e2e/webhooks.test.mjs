@@ -12,6 +12,7 @@ import { openMarket, until } from "../lib/market.mjs";
 import { Receiver } from "../lib/receiver.mjs";
 import { sample } from "../lib/samples.mjs";
 
+const HANG_MS_MIN = 45_000;
 const MINUTE_S = 60;
 const HOUR_S = 60 * MINUTE_S;
 const DAY_S = 24 * HOUR_S;
@@ -429,11 +430,12 @@ describe("an endpoint", () => {
       await mine.received("/", 1);
       const [event] = await events(buyer);
       await ok(buyer.post(`/v1/webhook_events/${event.id}/replay`), 202);
-      const release = answer;
+      const release = answer, releasedMs = performance.now();
       answer = null;
       mine.onRequest = undefined;
       release();
       await mine.received("/", 2);
+      assert.ok(performance.now() - releasedMs < HANG_MS_MIN, "it was found by nothing but the look of every minute");
       await settled(buyer, "delivered", 1);
       assert.deepEqual((await attempts(buyer, event)).map((one) => one.http_status), [200, 200]);
     } finally {

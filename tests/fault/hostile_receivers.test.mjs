@@ -94,12 +94,13 @@ describe("an address that may not be called", () => {
   it("is refused in every notation, by name and by redirect", async () => {
     setNames({
       "mixed.example": [`${PUBLIC},169.254.169.254`],
+      "between.example": [`${PUBLIC},10.0.0.5,${PUBLIC}`],
       "private.example": ["10.0.0.5"],
       "mapped.example": ["::ffff:10.0.0.5"],
       "nat64.example": ["64:ff9b::a00:5"],
     });
     const refused = [
-      "https://mixed.example/", "https://private.example/", "https://mapped.example/", "https://nat64.example/",
+      "https://mixed.example/", "https://between.example/", "https://private.example/", "https://mapped.example/", "https://nat64.example/",
       "http://169.254.169.254/latest/meta-data/", "https://10.0.0.5/", "https://[fd00::5]/", "https://[::ffff:10.0.0.5]/",
       "https://0x0a.5/", "https://167772165/", "https://127.0.0.2/", "https://[::1]/", `http://${PUBLIC}/`,
       server.base.replace("127.0.0.1", "0x7f.1"), /* this server itself */
