@@ -311,6 +311,14 @@ describe("a key near its end", () => {
     assert.equal((await client.get("/v1/api_keys")).status, 200, "it still reads");
   });
 
+  it("that is rotating gives nothing that outlives it, though it could have lived longer", async () => {
+    const now = await serverNow();
+    const { key, client } = await manager({ expires_at: time(now + 30 * DAY) });
+    await rotate(live, key.id);
+    assert.equal((await create(client, { expires_at: time(now + 2 * DAY) })).status, 403);
+    assert.equal((await create(client, { expires_at: time(now + 12 * HOUR) })).status, 201);
+  });
+
   it("that expires gives nothing that outlives it, but what ends before it", async () => {
     const now = await serverNow();
     const { client } = await manager({ expires_at: time(now + DAY) });

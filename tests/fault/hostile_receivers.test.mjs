@@ -90,6 +90,17 @@ async function attemptsAt(url, count) {
   return rows;
 }
 
+describe("a name with several addresses", () => {
+  it("that is reached at none of them is in nobody's way afterwards", async () => {
+    setNames({ "several.example": [`${PUBLIC},${PUBLIC},${PUBLIC}`] });
+    const closed = await Receiver.open();
+    closed.close();
+    const [row] = await attemptsAt(`https://several.example:${closed.port}/`, 1);
+    assert.equal(row.error, "not_connected");
+    for (let i = 1; i <= 3; i++) assert.equal((await attemptsAt(receiver.url(`/after?${i}`), 1))[0].http_status, 200);
+  });
+});
+
 describe("an address that may not be called", () => {
   it("is refused in every notation, by name and by redirect", async () => {
     setNames({
