@@ -1,10 +1,14 @@
 /* API keys: what their secrets look like, who may give what to whom, rotation and revocation. */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { REPOSITORY } from "../lib/contract.mjs";
+import { metricsOf, valueOf } from "../lib/exposition.mjs";
+import { assertRefused, until } from "../lib/market.mjs";
 import { crc32 } from "../lib/media.mjs";
 import { start } from "../lib/server.mjs";
 
@@ -315,6 +319,14 @@ describe("a key near its end", () => {
     assert.equal((await client.get("/v1/api_keys")).status, 200, "it still reads");
   });
 
+  it("that is rotating gives nothing that outlives it, though it could have lived longer", async () => {
+    const now = await serverNow();
+    const { key, client } = await manager({ expires_at: time(now + 30 * DAY) });
+    await rotate(live, key.id);
+    assert.equal((await create(client, { expires_at: time(now + 2 * DAY) })).status, 403);
+    assert.equal((await create(client, { expires_at: time(now + 12 * HOUR) })).status, 201);
+  });
+
   it("that expires gives nothing that outlives it, but what ends before it", async () => {
     const now = await serverNow();
     const { client } = await manager({ expires_at: time(now + DAY) });
@@ -348,6 +360,26 @@ describe("revocation", () => {
     assert.equal((await revoke(client, key.id)).status, 204);
     assert.equal((await client.get("/v1/api_keys")).status, 401);
   });
+
+  const writes = {
+    createJob: (client) => client.postJob(),
+    purchaseCredits: (client) => client.post("/v1/billing/credits/purchase", { amount_cents: 1000 }),
+  };
+  for (const [operation, write] of Object.entries(writes))
+    it(`holds for what was let in before it and is written after it: ${operation}`, async () => {
+      const key = await live.createKey({ scopes: ["jobs:write", "billing:write"] });
+      const holder = spawn("sqlite3", [join(server.dataDir, "store.db")], { stdio: ["pipe", "pipe", "inherit"] });
+      try {
+        holder.stdin.write(".timeout 20000\nBEGIN IMMEDIATE;\nSELECT 'held';\n");
+        await once(holder.stdout, "data");
+        const reply = write(server.client(key.secret));
+        await until("it is under way", async () => valueOf(await metricsOf(server), "firsthand_http_requests_in_flight") === 2);
+        holder.stdin.end(`UPDATE api_keys SET status = 'revoked' WHERE id = '${key.id}';\nCOMMIT;\n`);
+        assertRefused(await reply, 401, "key_revoked");
+      } finally {
+        holder.kill("SIGKILL");
+      }
+    });
 
   it("survives a restart", async () => {
     const key = await live.createKey();

@@ -246,3 +246,38 @@ describe("a server that stops", () => {
     await market.stop();
   });
 });
+
+describe("a long poll of a server where nothing else happens", () => {
+  let market;
+  before(async () => {
+    market = await openMarket({ "rate-limit-per-minute": "1000" });
+  });
+  after(() => market?.stop());
+
+  it("is answered when its time is up by itself", { timeout: 60_000 }, async () => {
+    await assertAnswer(ask(market.buyer, await market.job(), "wait=1"), "open", "wait=1");
+  });
+
+  it("tells the rate limit, as any reply does", async () => {
+    const job = await market.job();
+    const before_ = await market.buyer.get(pathOf(job));
+    const poll = ask(market.buyer, job, "wait=10");
+    await waiting(market.server, 1);
+    await market.server.advance(10);
+    const { headers } = await assertAnswer(poll, "open", "wait=10");
+    assert.equal(headers["x-ratelimit-limit"], "1000");
+    const spent = Number(before_.headers["x-ratelimit-remaining"]) - Number(headers["x-ratelimit-remaining"]);
+    assert.equal(spent, 1, "as it was when it asked");
+  });
+
+  it("is a request under way only while it is answered", async () => {
+    const inFlight = async () => valueOf(await metricsOf(market.server), "firsthand_http_requests_in_flight");
+    const job = await market.job();
+    const poll = ask(market.buyer, job, "wait=10");
+    await waiting(market.server, 1);
+    await until("only the one that asks is under way", async () => (await inFlight()) === 1);
+    await market.server.advance(10);
+    await assertAnswer(poll, "open", "wait=10");
+    await until("it is over", async () => (await inFlight()) === 1);
+  });
+});

@@ -181,8 +181,9 @@ describe("/metrics with an operator's token", () => {
 });
 
 describe("/readyz", () => {
-  it("is 200 while the store has its migrations, else 503", async () => {
+  it("is 200 while the store has its migrations, else 503, and counted as such", async () => {
     const server = await start();
+    const failures = async () => valueOf(await metricsOf(server), `${REQUEST}_count`, { operation: "readyz", status: "5xx" });
     const sql = (text) => execFileSync("sqlite3", ["-cmd", ".timeout 20000", join(server.dataDir, "store.db"), text]);
     const ready = () => server.client().get("/readyz");
     try {
@@ -192,6 +193,7 @@ describe("/readyz", () => {
       assert.equal((await server.client().get("/healthz")).status, 200, "alive all the same");
       sql("INSERT INTO schema_migrations SELECT * FROM aside; DROP TABLE aside;");
       assert.equal((await ready()).status, 200);
+      await until("it is counted", async () => (await failures()) === 1);
     } finally {
       await server.stop();
     }

@@ -113,7 +113,7 @@ describe("failed authentications", () => {
   const FAILURES = 3;
   let server, org;
   before(async () => {
-    server = await start({ "auth-failures-per-minute": FAILURES });
+    server = await start({ "auth-failures-per-minute": FAILURES, "trusted-proxy": "192.0.2.1" });
     org = await server.createOrg();
   });
   after(() => server?.stop());
@@ -135,6 +135,14 @@ describe("failed authentications", () => {
     await server.client("fh_wkr_nonsense").get("/worker/v1/jobs");
     await fail();
     assertLimited(await server.client().get("/v1/jobs"));
+  });
+
+  it("are not spread over addresses that somebody else than the proxy makes up", async () => {
+    for (let i = 0; i <= FAILURES; i++) {
+      const reply = await server.client("fh_live_nonsense").get("/v1/jobs", { headers: { "x-forwarded-for": `198.51.100.${i}` } });
+      if (i < FAILURES) assert.equal(reply.status, 401);
+      else assertLimited(reply);
+    }
   });
 
   it("never limit a good key", async () => {

@@ -2,7 +2,7 @@
  * often, and what keeps one from being made. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Market, until } from "../lib/market.mjs";
+import { assertRefused, Market, until } from "../lib/market.mjs";
 import { statement, StripeMarket } from "../lib/stripe-market.mjs";
 
 const HOUR_S = 3600;
@@ -96,16 +96,27 @@ describe("auto top-up", () => {
     assert.equal(await isEnabled(own), true);
   });
 
-  it("counts no try while Stripe is away, and asks with the same key", async () => {
+  for (const outage of ["500", "429", "401"])
+    it(`counts no try while Stripe answers ${outage}, and asks with the same key`, async () => {
+      const own = await shop.toppedUp();
+      const from = stripe.asked.length;
+      stripe.outage = outage;
+      await spend(own);
+      for (let i = 0; i < 6; i++) await shop.advance(900);
+      stripe.outage = null;
+      await shop.advance(900);
+      assert.deepEqual(shop.chargesOf(own, from).map(({ key }) => key.at(-1)), ["1"]);
+      assert.equal((await own.balance()).balance, 1000 - 200 + 2625);
+    });
+
+  it("that is taken back freezes new live jobs, though no event told of it before", async () => {
     const own = await shop.toppedUp();
-    const from = stripe.asked.length;
-    stripe.outage = "500";
     await spend(own);
-    for (let i = 0; i < 6; i++) await shop.advance(900);
-    stripe.outage = null;
-    await shop.advance(900);
-    assert.deepEqual(shop.chargesOf(own, from).map(({ key }) => key.at(-1)), ["1"]);
-    assert.equal((await own.balance()).balance, 1000 - 200 + 2625);
+    await shop.advance(1);
+    assert.equal((await own.balance()).balance, 800 + 2625);
+    const { id, amount } = stripe.payments.at(-1);
+    await shop.tell("charge.dispute.created", { id: "dp_1", object: "dispute", payment_intent: id, amount, currency: "usd", metadata: {} });
+    assertRefused(await own.buyer.postJob({ files_needed: 1 }), 403, "organization_frozen");
   });
 
   it("is given up, not charged twice, when Stripe is away for a day", async () => {
@@ -151,6 +162,40 @@ describe("auto top-up", () => {
     assert.equal(stripe.asked.at(-1).key.at(-1), "2");
     assert.equal((await own.balance()).balance, 800 + 2625);
   });
+
+  for (const [what, changes] of Object.entries({
+    "another amount": { amount_received: 2499 },
+    "another currency": { currency: "eur" },
+    "money of the other mode": { livemode: true },
+  }))
+    it(`credits nothing for ${what}, and asks no second time`, async () => {
+      const own = await shop.toppedUp();
+      const from = stripe.asked.length;
+      stripe.charges = [changes];
+      await spend(own);
+      await shop.advance(2 * HOUR_S);
+      assert.equal(shop.chargesOf(own, from).length, 1);
+      assert.equal((await own.balance()).balance, 800);
+      assert.ok(shop.server.logLines.some((line) => line.includes("top_up_disagrees") && line.includes(own.org.organization_id)));
+    });
+
+  for (const answer of ["processing", DECLINED])
+    it(`is credited by the event that overtakes the answer: ${answer}`, async () => {
+      const own = await shop.toppedUp();
+      const from = stripe.asked.length;
+      stripe.charges = [answer];
+      const overtaken = new Promise((done) => {
+        stripe.beforeAnswer = () => {
+          const payload = stripe.event("payment_intent.succeeded", { ...stripe.payments.at(-1), status: "succeeded", amount_received: 2500 });
+          return stripe.send(shop.outside, payload, { nowMs: shop.nowMs }).then(done);
+        };
+      });
+      await spend(own);
+      assert.equal((await overtaken).status, 200);
+      await shop.advance(2 * HOUR_S);
+      assert.equal((await own.balance()).balance, 800 + 2625);
+      assert.equal(shop.chargesOf(own, from).length, 1);
+    });
 
   it("charges nobody without a saved card", async () => {
     const own = await Market.open(shop.server, { credits: 1000 });

@@ -260,13 +260,28 @@ describe("listen", () => {
     await interrupted(listener);
   });
 
-  it("ends at once although the receiver hangs", async () => {
+  it("takes an answer that is too long to read for one, and goes on", async () => {
+    const answer = sink.answer;
+    sink.answer = (request, body, response) => {
+      received.push({ body: body.toString() });
+      response.writeHead(200).end(Buffer.alloc(2 << 20, "x"));
+    };
+    const listener = forwarding("--after", event(0).id);
+    source.add(event(1), event(2));
+    await until("both came", () => listener.lines.length === 2);
+    sink.answer = answer;
+    assert.deepEqual(numbers(), [1, 2], "each once");
+    await interrupted(listener);
+  });
+
+  it("ends at once although the receiver hangs, and goes on from before what hung", async () => {
     const answer = sink.answer;
     sink.answer = () => received.push({});
-    const listener = forwarding("--after", event(0).id);
-    source.add(event(1));
+    const listener = forwarding("--after", event(1).id);
+    source.add(event(1), event(2));
     await until("it hangs", () => received.length === 1);
     await interrupted(listener);
+    assert.ok(listener.notes.at(-1).endsWith(`--after ${event(1).id}`), listener.notes.at(-1));
     sink.answer = answer;
     await sink.close();
     await sink.open();

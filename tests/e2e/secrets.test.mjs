@@ -75,7 +75,7 @@ describe("a test ends in failure", () => {
     assertStopFails((server, org) => server.unread.push(`{"event":"request","key":"${org.live_key}"}`), /the server wrote a live secret/));
 
   it("when a key is in clear beside the store", () =>
-    assertStopFails((server, org) => writeFileSync(join(server.dataDir, "store.db-wal"), `..${org.test_key}..`), /holds a test secret/));
+    assertStopFails((server, org) => writeFileSync(join(server.dataDir, "store.db-copy"), `..${org.test_key}..`), /holds a test secret/));
 
   it("when the server key is anywhere else", () =>
     assertStopFails((server) => writeFileSync(join(server.dataDir, "copy"), readFileSync(join(server.dataDir, "server.key"))), /holds the server key/));

@@ -85,6 +85,9 @@ describe("an endpoint's secret", () => {
     const leftMs = Date.parse(rotated.old_secret_invalidates_at) - Date.parse(endpoint.created_at);
     assert.ok(leftMs >= DAY_S * 1000 && leftMs < (DAY_S + 600) * 1000, `${leftMs}`);
     assert.deepEqual(await ok(buyer.post(`${pathOf(endpoint)}/rotate_secret`, undefined, options)), rotated);
+    const { secret } = await buyer.createKey({ scopes: ["webhooks:write"] });
+    const other = await market.server.client(secret).post(`${pathOf(endpoint)}/rotate_secret`, undefined, options);
+    assertRefused(other, 409, "idempotency_key_reused");
     const shown = await buyer.get(pathOf(endpoint));
     assert.equal(shown.text.includes("whsec_"), false);
   });

@@ -12,6 +12,7 @@ import { openMarket, until } from "../lib/market.mjs";
 import { Receiver } from "../lib/receiver.mjs";
 import { sample } from "../lib/samples.mjs";
 
+const HANG_MS_MIN = 45_000;
 const MINUTE_S = 60;
 const HOUR_S = 60 * MINUTE_S;
 const DAY_S = 24 * HOUR_S;
@@ -372,6 +373,37 @@ describe("an endpoint", () => {
     assert.equal(receiver.at(bad).length, count);
   });
 
+  it("that fails is asked one thing at a time until it works again", async () => {
+    const buyer = await newBuyer();
+    const held = [];
+    let isFailing = true, most = 0;
+    const mine = await Receiver.open({ onRequest: (_, response) => {
+      held.push(response);
+      most = Math.max(most, held.length);
+      return true;
+    } });
+    const answer = () => held.splice(0).forEach((response) => response.writeHead(isFailing ? 500 : 200).end());
+    const attemptedAtLeast = (count) => until(`all were attempted ${count} times`, async () => {
+      answer();
+      return (await events(buyer)).every((one) => one.attempt_count >= count);
+    });
+    try {
+      await buyer.createEndpoint({ url: mine.url("/") });
+      for (let i = 0; i < 6; i++) await happen(buyer);
+      await attemptedAtLeast(1);
+      most = 0;
+      const advanced = market.server.advance(2 * MINUTE_S);
+      await attemptedAtLeast(2);
+      await advanced;
+      assert.equal(most, 1);
+      isFailing = false;
+      const [moved] = await Promise.all([market.server.advance(10 * MINUTE_S), attemptedAtLeast(3)]);
+      assert.ok(moved);
+    } finally {
+      mine.close();
+    }
+  });
+
   it("that works again now and then is not disabled", async () => {
     const buyer = await newBuyer();
     let count = 0;
@@ -425,11 +457,12 @@ describe("an endpoint", () => {
       await mine.received("/", 1);
       const [event] = await events(buyer);
       await ok(buyer.post(`/v1/webhook_events/${event.id}/replay`), 202);
-      const release = answer;
+      const release = answer, releasedMs = performance.now();
       answer = null;
       mine.onRequest = undefined;
       release();
       await mine.received("/", 2);
+      assert.ok(performance.now() - releasedMs < HANG_MS_MIN, "it was found by nothing but the look of every minute");
       await settled(buyer, "delivered", 1);
       assert.deepEqual((await attempts(buyer, event)).map((one) => one.http_status), [200, 200]);
     } finally {

@@ -90,10 +90,22 @@ async function attemptsAt(url, count) {
   return rows;
 }
 
+describe("a name with several addresses", () => {
+  it("that is reached at none of them is in nobody's way afterwards", async () => {
+    setNames({ "several.example": [`${PUBLIC},${PUBLIC},${PUBLIC}`] });
+    const closed = await Receiver.open();
+    closed.close();
+    const [row] = await attemptsAt(`https://several.example:${closed.port}/`, 1);
+    assert.equal(row.error, "not_connected");
+    for (let i = 1; i <= 3; i++) assert.equal((await attemptsAt(receiver.url(`/after?${i}`), 1))[0].http_status, 200);
+  });
+});
+
 describe("an address that may not be called", () => {
   it("is refused in every notation, by name and by redirect", async () => {
     setNames({
       "mixed.example": [`${PUBLIC},169.254.169.254`],
+      "between.example": [`${PUBLIC},10.0.0.5,${PUBLIC}`],
       "private.example": ["10.0.0.5"],
       "mapped.example": ["::ffff:10.0.0.5"],
       "nat64.example": ["64:ff9b::a00:5"],
@@ -101,7 +113,7 @@ describe("an address that may not be called", () => {
       "many.example": [[...Array(9).keys()].map((i) => `93.184.216.${i + 1}`).concat("10.0.0.5").join(",")],
     });
     const refused = [
-      "https://mixed.example/", "https://private.example/", "https://mapped.example/", "https://nat64.example/",
+      "https://mixed.example/", "https://between.example/", "https://private.example/", "https://mapped.example/", "https://nat64.example/",
       "https://clothed.example/", "https://many.example/",
       "http://169.254.169.254/latest/meta-data/", "https://10.0.0.5/", "https://[fd00::5]/", "https://[::ffff:10.0.0.5]/",
       "https://0x0a.5/", "https://167772165/", "https://127.0.0.2/", "https://[::1]/", `http://${PUBLIC}/`,

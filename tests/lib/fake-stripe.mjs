@@ -48,7 +48,8 @@ export class FakeStripe {
     this.payments = [];
     this.answers = new Map(); /* Idempotency-Key → { form, reply } */
     this.outage = null; /* null, or how the next requests fail: "500", "reset", "nonsense", "hang" */
-    this.charges = []; /* what comes of the next charges; "succeeded" when empty */
+    this.charges = []; /* what comes of the next charges; "succeeded" when empty. An object: so, but for what it has */
+    this.beforeAnswer = null; /* async: what happens between a request and the next answer */
     this.hanging = [];
   }
 
@@ -95,6 +96,9 @@ export class FakeStripe {
     if (outage === "reset") return request.socket.destroy();
     if (outage === "nonsense") return response.writeHead(200).end("<html>");
     const { status, body } = outage ? refusal(Number(outage), "api_error", "lock_timeout") : this.#answer(request, Buffer.concat(pieces).toString());
+    const meanwhile = this.beforeAnswer;
+    this.beforeAnswer = null;
+    await meanwhile?.();
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
   }
 
@@ -144,13 +148,14 @@ export class FakeStripe {
   }
 
   #charge(form) {
-    const outcome = this.charges.shift() ?? "succeeded";
+    const next = this.charges.shift() ?? "succeeded";
+    const [outcome, changes] = typeof next === "string" ? [next, {}] : ["succeeded", next];
     const isDone = outcome === "succeeded";
     const payment = {
       id: `pi_${letters(24)}`, object: "payment_intent", livemode: false, amount: Number(form.amount),
       amount_received: isDone ? Number(form.amount) : 0, currency: "usd", customer: form.customer,
       payment_method: form.payment_method, metadata: { purchase_id: form["metadata[purchase_id]"] },
-      status: isDone || outcome === "processing" ? outcome : "requires_payment_method",
+      status: isDone || outcome === "processing" ? outcome : "requires_payment_method", ...changes,
     };
     this.payments.push(payment);
     if (isDone || outcome === "processing") return { status: 200, body: payment };

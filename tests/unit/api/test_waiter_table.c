@@ -73,7 +73,28 @@ static void end_that_comes_before_it_settles_is_not_missed(void **state)
     assert_null(waiter_table_take_due(table));
     waiter->wait_s = 60;
     waiter_settle(table, waiter);
-    assert_taken(waiter);
+    assert_ptr_equal(waiter_table_take_due(table), waiter); /* long before its minute is over */
+    waiter_leave(table, waiter);
+}
+
+/* So many that several share a place in the table of jobs. */
+static void end_of_one_job_is_no_others(void **state)
+{
+    (void)state;
+    static struct waiter *waiters[PLACES];
+    for (int i = 0; i < PLACES; i++) {
+        struct id one = id_new(ID_JOB, 1);
+        waiters[i] = waiter_enter(table, &one, i % 2 ? &key : &other_key);
+        assert_non_null(waiters[i]);
+        waiters[i]->wait_s = 60;
+        waiter_settle(table, waiters[i]);
+    }
+    for (int i = 0; i < PLACES; i++) {
+        waiter_table_job_ended(table, &waiters[i]->job_id);
+        assert_ptr_equal(waiter_table_take_due(table), waiters[i]);
+        assert_null(waiter_table_take_due(table));
+        waiter_leave(table, waiters[i]);
+    }
 }
 
 static void each_is_due_at_its_deadline_by_the_worlds_clock(void **state)
@@ -194,6 +215,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(those_of_an_ended_job_are_due_and_no_others),
         T(end_that_comes_before_it_settles_is_not_missed),
+        T(end_of_one_job_is_no_others),
         T(each_is_due_at_its_deadline_by_the_worlds_clock),
         T(taker_that_sleeps_hears_of_a_moved_clock),
         T(clock_that_was_set_back_makes_nobody_wait_longer),

@@ -129,6 +129,17 @@ static void oldest_files_beyond_the_kept_are_removed(void **state)
     assert_true(some_file(market).removed_ms > 0);
 }
 
+static void live_files_are_no_surplus_however_many(void **state)
+{
+    struct market *market = *state;
+    filled(market, 2, true);
+    market->is_broken = true;
+    copy_file(market, SANDBOX_FILES_KEPT_MAX + 5);
+    scratch_script(market->db, "UPDATE files SET environment = 0");
+    DONE(market, file_remove_surplus(&market->call, &market->org_id));
+    assert_int_equal(removed_rows(market), 0);
+}
+
 static void another_organisations_files_do_not_count(void **state)
 {
     struct market *market = *state;
@@ -190,6 +201,7 @@ int main(void)
         market_test(sandbox_file_is_gone_after_a_week_to_the_millisecond),
         market_test(live_files_stay),
         market_test(oldest_files_beyond_the_kept_are_removed),
+        market_test(live_files_are_no_surplus_however_many),
         market_test(another_organisations_files_do_not_count),
         market_test(bytes_go_once_nothing_can_want_them),
         market_test(bytes_wait_for_the_delivery_that_may_be_reading_them),

@@ -75,12 +75,29 @@ static void freeze_waits_a_month_for_its_payment(void **state)
     assert_int_equal(market_int(market, "SELECT count(*) FROM contested_payments"), 1);
 }
 
+static void lifting_one_organisations_freeze_leaves_the_others(void **state)
+{
+    struct market  *market = *state;
+    struct purchase purchase = billing_purchase(market, 1000);
+    struct id       first = market->org_id;
+    int64_t         count;
+    assert_true(freeze(market, "evt_1", &purchase));
+    market_start_at(market, 1000);
+    purchase = billing_purchase(market, 1000);
+    assert_true(freeze(market, "evt_2", &purchase));
+    DONE(market, freeze_lift(&market->call, &market->org_id, &count));
+    assert_int_equal(count, 1);
+    REFUSED(market, freeze_check(&market->call, &first, ENVIRONMENT_LIVE), ERR_FORBIDDEN,
+            "organization_frozen");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         market_test(frozen_organisation_posts_no_live_job),
         market_test(event_told_again_does_not_freeze_again),
         market_test(freeze_waits_a_month_for_its_payment),
+        market_test(lifting_one_organisations_freeze_leaves_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -381,6 +381,30 @@ static void secret_reply_moved_to_another_row_does_not_open(void **state)
     store(at, &idempotency, SECRET_BODY, true);
     scratch_script(at->db, "UPDATE idempotency SET key = 'k2'");
     assert_does_not_open(at, &other);
+    scratch_script(at->db, "UPDATE idempotency SET key = 'k', environment = 1");
+    at->call.actor.environment = ENVIRONMENT_TEST;
+    assert_does_not_open(at, &idempotency);
+    at->call.actor.environment = ENVIRONMENT_LIVE;
+    at->call.actor.org_id = id_new(ID_ORGANISATION, START_MS);
+    scratch_script(at->db,
+                   str_format(&at->arena, "UPDATE idempotency SET environment = 0, owner_id = '%s'",
+                              at->call.actor.org_id.text)
+                       .data);
+    assert_does_not_open(at, &idempotency);
+}
+
+static void request_with_a_secret_body_is_known_under_an_older_server_key(void **state)
+{
+    struct store_call *at = *state;
+    struct idempotency idempotency = asked("join", "k", "{}");
+    idempotency.has_secret_body = true;
+    store_call_key(at, "1 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
+    store(at, &idempotency, SECRET_BODY, true);
+    store_call_key(at, "2 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n"
+                       "1 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
+    assert_replays(at, &idempotency, SECRET_BODY);
+    idempotency.fingerprint[0] ^= 1;
+    assert_reused(at, &idempotency);
 }
 
 static void secret_reply_opens_under_an_older_server_key(void **state)
@@ -415,6 +439,7 @@ int main(void)
         idempotency_test(secret_reply_that_was_tampered_with_does_not_open),
         idempotency_test(secret_reply_moved_to_another_row_does_not_open),
         idempotency_test(secret_reply_opens_under_an_older_server_key),
+        idempotency_test(request_with_a_secret_body_is_known_under_an_older_server_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

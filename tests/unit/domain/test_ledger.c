@@ -214,6 +214,18 @@ static void ledger_running_balances_chain_and_end_at_the_balance(void **state)
     assert_int_equal(rows[count - 1].running_balance_cents, rows[count - 1].amount_cents);
 }
 
+static void balance_is_of_the_time_it_last_moved(void **state)
+{
+    struct market        *market = *state;
+    const struct transfer moves = transfer_of(market, TRANSFER_DEDUCTION, 300);
+    const struct transfer moves_not = transfer_of(market, TRANSFER_FEE, 10);
+    int64_t               moved_ms = market->now_ms += 1000;
+    DONE(market, ledger_post(&market->call, &moves));
+    market->now_ms += 1000;
+    DONE(market, ledger_post(&market->call, &moves_not));
+    assert_int_equal(market_balance(market).updated_ms, moved_ms);
+}
+
 static void ledger_lists_one_kind_signed_as_the_balance_moved(void **state)
 {
     struct market        *market = *state;
@@ -312,6 +324,7 @@ int main(void)
         ledger_test(ledger_escrow_below_zero_is_a_broken_invariant),
         ledger_test(ledger_books_each_kind_between_its_two_accounts),
         ledger_test(ledger_running_balances_chain_and_end_at_the_balance),
+        ledger_test(balance_is_of_the_time_it_last_moved),
         ledger_test(ledger_lists_one_kind_signed_as_the_balance_moved),
         ledger_test(ledger_pages_neither_skip_nor_repeat),
         ledger_test(ledger_keeps_live_and_test_apart),

@@ -54,7 +54,11 @@ static void empty_and_expired_lots_are_not_told_of(void **state)
     billing_spend(market, 50);
     market->now_ms += MS_PER_DAY;
     market_grant(market, 70);
-    market->now_ms = time_add_year(market->now_ms); /* the second has just expired */
+    int64_t expires_ms = time_add_year(market->now_ms);
+    market->now_ms = expires_ms - LOT_WARNING_MS - 1; /* the time of the empty one alone */
+    warn(market);
+    assert_int_equal(live_warnings(market), 0);
+    market->now_ms = expires_ms; /* the second has just expired */
     warn(market);
     assert_int_equal(live_warnings(market), 0);
     market->now_ms -= 1;

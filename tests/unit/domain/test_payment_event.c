@@ -301,6 +301,43 @@ static void failed_payment_counts_only_when_it_was_left_processing(void **state)
                      market->now_ms + TOP_UP_RETRY_MS);
 }
 
+static void late_failure_of_a_payment_that_was_credited_changes_nothing(void **state)
+{
+    struct market      *market = *state;
+    struct purchase     purchase = charged(market, PURCHASE_OPEN);
+    struct stripe_event event = done(&purchase);
+    assert_int_equal(take(market, &event), PAYMENT_CREDITED);
+    event.type = STRIPE_PAYMENT_FAILED;
+    event.is_paid = false;
+    assert_int_equal(take(market, &event), PAYMENT_NOTHING);
+    assert_int_equal(billing_now(market, &purchase).state, PURCHASE_PAID);
+    assert_int_equal(market_int(market, "SELECT count(*) FROM tasks WHERE kind = 'top_up'"), 0);
+}
+
+static void payment_without_its_money_is_not_credited(void **state)
+{
+    struct market      *market = *state;
+    struct purchase     purchase = charged(market, PURCHASE_OPEN);
+    struct stripe_event event = done(&purchase);
+    event.is_paid = false;
+    assert_int_equal(take(market, &event), PAYMENT_DISAGREES);
+    assert_int_equal(market_balance(market).balance_cents, 0);
+}
+
+static void card_of_another_payment_is_not_saved(void **state)
+{
+    struct market      *market = *state;
+    struct purchase     purchase = asked(market);
+    struct stripe_event event = paid(&purchase);
+    struct str          customer;
+    assert_int_equal(take(market, &event), PAYMENT_CREDITED);
+    event = done(&purchase);
+    event.payment_id = STR("pi_other");
+    assert_int_equal(take(market, &event), PAYMENT_DISAGREES);
+    DONE(market, saved_card_of(&market->call, &market->org_id, &customer, NULL));
+    assert_null(customer.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +354,9 @@ int main(void)
         payment_test(strangers_events_change_nothing),
         payment_test(top_ups_payment_is_credited_once),
         payment_test(failed_payment_counts_only_when_it_was_left_processing),
+        payment_test(late_failure_of_a_payment_that_was_credited_changes_nothing),
+        payment_test(payment_without_its_money_is_not_credited),
+        payment_test(card_of_another_payment_is_not_saved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

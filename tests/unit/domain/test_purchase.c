@@ -74,6 +74,19 @@ static void due_lots_expire_in_the_commit_of_a_purchase(void **state)
     assert_int_equal(billing_told(market, "credits.expired"), 1);
 }
 
+static void due_lots_expire_in_the_commit_of_a_payment_here(void **state)
+{
+    struct market *market = *state;
+    market->config.checkout_credits_live = true;
+    market_grant(market, 700);
+    market->now_ms = time_add_year(market->now_ms) - 1;
+    struct purchase purchase = billing_purchase(market, 1000);
+    market->now_ms += 1;
+    DONE(market, purchase_pay_here(&market->call, &purchase));
+    assert_int_equal(market_balance(market).balance_cents, 1000);
+    assert_int_equal(billing_told(market, "credits.expired"), 1);
+}
+
 static void first_answer_of_the_provider_stands(void **state)
 {
     struct market *market = *state;
@@ -256,6 +269,7 @@ int main(void)
         purchase_test(test_purchase_is_paid_in_its_own_commit),
         purchase_test(live_purchase_waits_here_without_a_provider_and_there_with_one),
         purchase_test(due_lots_expire_in_the_commit_of_a_purchase),
+        purchase_test(due_lots_expire_in_the_commit_of_a_payment_here),
         purchase_test(first_answer_of_the_provider_stands),
         purchase_test(answer_after_the_payment_keeps_it_paid),
         purchase_test(purchase_is_credited_once_however_often_it_is_paid),

@@ -83,6 +83,23 @@ static void credential_of_before_this_was_noted_is_noted_when_it_is_used(void **
     rehash_close(table);
 }
 
+static void each_is_collected_once_in_whatever_pieces(void **state)
+{
+    struct store_call   *at = *state;
+    struct rehash_table *table = rehash_open();
+    struct rehash        first[2], rest[2];
+    for (int i = 0; i < 3; i++) {
+        at->call.actor =
+            (struct actor){ .kind = ACTOR_API_KEY, .key_id = id_new(ID_API_KEY, START_MS) };
+        rehash_note(table, &at->call, STR("secret"));
+    }
+    assert_int_equal(rehash_collect(table, first, 2), 2);
+    assert_int_equal(rehash_collect(table, rest, 2), 1);
+    assert_false(id_eq(&first[0].id, &rest[0].id) || id_eq(&first[1].id, &rest[0].id));
+    assert_int_equal(rehash_collect(table, rest, 2), 0);
+    rehash_close(table);
+}
+
 static void table_is_bounded(void **state)
 {
     struct store_call   *at = *state;
@@ -106,6 +123,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         store_call_test(credentials_outlive_the_server_key_when_they_are_used),
         store_call_test(credential_of_before_this_was_noted_is_noted_when_it_is_used),
+        store_call_test(each_is_collected_once_in_whatever_pieces),
         store_call_test(table_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

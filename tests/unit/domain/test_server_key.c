@@ -12,6 +12,7 @@
 #include "domain/api_key.h"
 #include "domain/idempotency.h"
 #include "domain/organisation.h"
+#include "domain/webhook_endpoint.h"
 #include "domain/worker.h"
 #include "store_call.h"
 
@@ -58,6 +59,29 @@ static void sealed_replies_open_without_the_old_key_once_sealed_anew(void **stat
     store_call_key(at, DROPPED);
     assert_done(&at->call, idempotency_find(&at->call, &asked, &reply, &is_there));
     assert_true(is_there && str_eq(reply.body, STR("the secret")));
+}
+
+static void both_secrets_of_an_endpoint_open_without_the_old_key_once_sealed_anew(void **state)
+{
+    struct store_call      *at = *state;
+    struct id               org_id;
+    struct webhook_endpoint endpoint = { .url = STR("https://example.org"), .events = 1 };
+    struct str              first, current, old;
+    int64_t                 count;
+    store_call_key(at, BEFORE);
+    assert_done(&at->call,
+                organisation_create(&at->call, STR("A"), STR("a@example.com"), 0, &org_id));
+    at->call.actor = (struct actor){ .kind = ACTOR_API_KEY, .org_id = org_id };
+    assert_done(&at->call, webhook_endpoint_create(&at->call, &endpoint, &endpoint));
+    first = endpoint.signing_secret;
+    assert_done(&at->call, webhook_endpoint_rotate(&at->call, &endpoint));
+    store_call_key(at, AFTER);
+    assert_done(&at->call, server_key_reseal(&at->call, &count));
+    assert_int_equal(count, 2);
+    store_call_key(at, DROPPED);
+    assert_done(&at->call, webhook_endpoint_get(&at->call, id_str(&endpoint.id), &endpoint));
+    assert_done(&at->call, webhook_endpoint_open_secrets(&at->call, &endpoint, &current, &old));
+    assert_true(str_eq(old, first) && !str_eq(current, first));
 }
 
 static void value_that_does_not_open_is_left_as_it_is(void **state)
@@ -154,6 +178,33 @@ static void old_key_is_needed_by_what_is_good_under_it(void **state)
     assert_true(server_key_is_unused(&usage));
 }
 
+static void old_key_is_needed_by_a_key_that_is_rotating_and_by_no_invite_that_is_spent(void **state)
+{
+    struct store_call *at = *state;
+    struct id          org_id, worker_id;
+    struct api_key     key;
+    struct invite      invite;
+    struct key_request request = { .name = STR("k"), .scopes = 1 };
+    store_call_key(at, BEFORE);
+    assert_done(&at->call,
+                organisation_create(&at->call, STR("A"), STR("a@example.com"), 0, &org_id));
+    assert_done(&at->call, api_key_create(&at->call, &org_id, &request, &key));
+    assert_done(&at->call,
+                worker_create(&at->call, STR("W"), STR("w@example.com"), STR_NONE, &worker_id));
+    assert_done(&at->call, invite_create(&at->call, STR_NONE, &invite));
+    scratch_script(at->db, "UPDATE api_keys SET status = 'rotating', rotation_ends_ms ="
+                           " created_ms + 1000");
+    struct server_key_usage usage = usage_of(at, 1);
+    assert_true(usage.api_keys == 1 && usage.invites == 1);
+    at->call.now_ms += 1000;
+    usage = usage_of(at, 1);
+    assert_true(usage.api_keys == 0 && usage.sessions == 0);
+    assert_false(server_key_is_unused(&usage)); /* the invite alone needs it */
+    scratch_script(at->db, "UPDATE invites SET worker_id = (SELECT id FROM workers)");
+    usage = usage_of(at, 1);
+    assert_true(server_key_is_unused(&usage));
+}
+
 static void credential_of_an_unknown_key_may_need_any(void **state)
 {
     struct store_call *at = *state;
@@ -172,10 +223,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         store_call_test(sealed_replies_open_without_the_old_key_once_sealed_anew),
+        store_call_test(both_secrets_of_an_endpoint_open_without_the_old_key_once_sealed_anew),
         store_call_test(value_that_does_not_open_is_left_as_it_is),
         store_call_test(entering_is_noted_once_with_its_time),
         store_call_test(state_is_what_the_server_has_loaded),
         store_call_test(old_key_is_needed_by_what_is_good_under_it),
+        store_call_test(old_key_is_needed_by_a_key_that_is_rotating_and_by_no_invite_that_is_spent),
         store_call_test(credential_of_an_unknown_key_may_need_any),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

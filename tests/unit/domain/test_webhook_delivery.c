@@ -155,6 +155,8 @@ static void deleted_endpoints_events_are_ended(void **state)
     struct webhook_endpoint endpoint = endpoint_of(market);
     event_market_happen(market);
     event_market_happen(market);
+    event_market_happen(market);
+    attempt(market, &endpoint, 200); /* what was delivered stays so */
     DONE(market, webhook_endpoint_delete(&market->call, &endpoint));
     assert_int_equal(endpoints_due(market, rows), 1);
     assert_true(rows[0].is_deleted && !rows[0].is_open);
@@ -391,6 +393,25 @@ static void failures_are_counted_until_a_success(void **state)
     assert_true(due[0].is_failing);
 }
 
+static void failure_between_successes_of_one_commit_is_forgiven(void **state)
+{
+    struct market           *market = *state;
+    struct webhook_endpoint  endpoint = endpoint_of(market);
+    struct webhook_due_event rows[ROWS_MAX];
+    struct webhook_result    results[3];
+    static const int64_t     statuses[] = { 200, 500, 200 };
+    for (size_t i = 0; i < COUNT_OF(results); i++)
+        event_market_happen(market);
+    assert_int_equal(events_due(market, &endpoint, rows), COUNT_OF(results));
+    for (size_t i = 0; i < COUNT_OF(results); i++) {
+        struct webhook_delivery delivery;
+        DONE(market, webhook_delivery_prepare(&market->call, &endpoint, &rows[i], &delivery));
+        results[i] = result_of(&delivery, statuses[i]);
+    }
+    DONE(market, webhook_results_record(&market->call, results, COUNT_OF(results)));
+    assert_int_equal(market_int(market, "SELECT failures_count FROM webhook_endpoints"), 0);
+}
+
 static void reply_is_kept_short_and_harmless(void **state)
 {
     struct market          *market = *state;
@@ -433,6 +454,7 @@ int main(void)
         delivery_test(replay_meanwhile_is_a_round_of_its_own),
         delivery_test(gone_disables_the_endpoint_and_holds_the_event),
         delivery_test(failures_are_counted_until_a_success),
+        delivery_test(failure_between_successes_of_one_commit_is_forgiven),
         delivery_test(reply_is_kept_short_and_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

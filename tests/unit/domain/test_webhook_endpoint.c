@@ -278,6 +278,25 @@ static void total_failure_over_three_days_and_twenty_attempts_disables(void **st
     assert_true(str_eq(now(market, &endpoint).disabled_reason, STR("failing")));
 }
 
+static int64_t noted_as_disabled(struct market *market)
+{
+    return market_int(market, "SELECT count(*) FROM audit_events WHERE actor = 'system' AND"
+                              " action = 'webhook_endpoint.disabled'");
+}
+
+static void twentieth_failure_after_three_days_disables_and_is_noted(void **state)
+{
+    struct market          *market = *state;
+    struct webhook_endpoint endpoint = made(market), asked_for = made(market);
+    DONE(market, webhook_endpoint_disable(&market->call, &asked_for, ENDPOINT_DISABLED_BY_REQUEST));
+    assert_int_equal(noted_as_disabled(market), 0); /* the request is noted as such */
+    fail_times(market, &endpoint, 19);
+    market->now_ms += 72 * HOUR_MS;
+    fail_times(market, &endpoint, 1);
+    assert_int_equal(now(market, &endpoint).state, ENDPOINT_DISABLED);
+    assert_int_equal(noted_as_disabled(market), 1);
+}
+
 static void nineteen_failures_do_not_disable_however_long(void **state)
 {
     struct market          *market = *state;
@@ -341,6 +360,7 @@ int main(void)
         endpoint_test(nothing_secret_is_kept_of_a_deleted_one),
         endpoint_test(another_tenants_is_not_found),
         endpoint_test(total_failure_over_three_days_and_twenty_attempts_disables),
+        endpoint_test(twentieth_failure_after_three_days_disables_and_is_noted),
         endpoint_test(nineteen_failures_do_not_disable_however_long),
         endpoint_test(success_starts_the_count_anew),
         endpoint_test(success_after_success_writes_nothing),
