@@ -8,7 +8,7 @@
 
 #include "platform/db.h"
 
-static const int64_t CHECKPOINT_STEP_BYTES = (int64_t)8 << 20; /* of the log, then it is copied */
+static const int64_t CHECKPOINT_STEP_BYTES = (int64_t)4 << 20; /* of the log, then it is copied */
 static const int64_t CHECKPOINT_LOG_BYTES = (int64_t)64 << 20; /* then it begins anew */
 
 struct checkpointer;
