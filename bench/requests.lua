@@ -1,7 +1,8 @@
--- Load for wrk:  wrk ... -s requests.lua URL -- FILE
+-- Load for wrk:  wrk ... -s requests.lua URL -- FILE [PAUSE_MS]
 --
 -- FILE holds a request a line: METHOD, PATH, TOKEN and BODY (may be empty), between tabs. Each thread
--- begins at another line and takes them in turn. A POST carries an Idempotency-Key of its own.
+-- begins at another line and takes them in turn. A POST carries an Idempotency-Key of its own. With a
+-- pause each connection waits so long before each request.
 -- At the end: "result REQUESTS MICROSECONDS P50_US P99_US REFUSED BROKEN".
 
 local threads = 0
@@ -30,6 +31,10 @@ function init(args)
         tails[#heads] = from and text:sub(to + 1) or false
     end
     at = math.floor(#heads * number / 2)
+    local pause_ms = tonumber(args[2])
+    if pause_ms then
+        function delay() return pause_ms end
+    end
 end
 
 function request()

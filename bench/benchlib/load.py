@@ -37,11 +37,12 @@ def write_requests(path, rows):
     return path
 
 
-def wrk(server, requests, connections, seconds):
+def wrk(server, requests, connections, seconds, pause_ms=None):
     pids = server.pids()
     before = process.cpu_seconds(pids)
     done = subprocess.run(["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "-s", REQUESTS_LUA,
-                           server.url, "--", requests], check=True, stdout=subprocess.PIPE,
+                           server.url, "--", requests,
+                           *([str(pause_ms)] if pause_ms else [])], check=True, stdout=subprocess.PIPE,
                           text=True)
     cpu_s = process.cpu_seconds(pids) - before
     words = next(line for line in done.stdout.splitlines() if line.startswith("result ")).split()

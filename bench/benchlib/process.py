@@ -1,4 +1,5 @@
 """Processes under measurement: what they cost, from /proc, and their end."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,12 +15,14 @@ def children_of(pid):
 
 
 def cpu_seconds(pids):
-    """User and system time of the processes, all threads."""
+    """User and system time of the processes, all threads. One that has ended meanwhile, as those
+    with which PostgreSQL tidies up, is left out."""
     ticks = 0
     for pid in pids:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{pid}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
     return ticks / TICKS_PER_SECOND
 
 
@@ -35,7 +38,7 @@ def run_us(pid):
 def rss_mb(pids):
     total_kb = 0
     for pid in pids:
-        with open(f"/proc/{pid}/status") as file:
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/status") as file:
             for line in file:
                 if line.startswith("VmRSS:"):
                     total_kb += int(line.split()[1])

@@ -14,6 +14,7 @@ from benchlib.report import Report
 
 DIRECTORY = os.path.join(peers.REPOSITORY, "build", "bench", "peers")
 CONNECTIONS = 64
+PAUSE_MS = 8  # of the paced parts: at most 8,000 requests/s, which all three can do
 SIGNIFICANT = 1.3  # a smaller ratio is no difference
 
 
@@ -22,7 +23,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=4, help="length of a round (4)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each (3)")
     parser.add_argument("--organisations", type=int, default=100, help="(100)")
-    parser.add_argument("--only", default="get,list,post", help="parts to run (all: %(default)s)")
+    parser.add_argument("--only", default="get,paced,list,post", help="parts to run (all: %(default)s)")
     return parser.parse_args()
 
 
@@ -126,27 +127,35 @@ class Bench:
         check_alike(self.servers)
         self.jobs = {name: stock.jobs(server, server.keys) for name, server in self.servers.items()}
 
-    def compare(self, what, rows_of, aims):
+    def compare(self, what, rows_of, aims, pause_ms=None):
         files = {name: load.write_requests(os.path.join(DIRECTORY, f"{name}.requests"),
                                            rows_of(name, server))
                  for name, server in self.servers.items()}
         found = load.interleave(self.options.rounds, {
             name: lambda name=name, server=server: load.wrk(server, files[name], CONNECTIONS,
-                                                            self.options.seconds)
+                                                            self.options.seconds, pause_ms)
             for name, server in self.servers.items()})
-        self.report.heading(f"{what}, {CONNECTIONS} connections")
+        pace = f", each pausing {pause_ms} ms" if pause_ms else ""
+        self.report.heading(f"{what}, {CONNECTIONS} connections{pace}")
         for name, result in found.items():
             self.report.row(name, result)
         ours = found["firsthand"]
         for name, aim in aims.items():
             ratio = ours.per_second / found[name].per_second
-            self.report.at_least(f"{what}: times {name}", ratio, max(aim, SIGNIFICANT))
+            if aim:
+                self.report.at_least(f"{what}: times {name}", ratio, max(aim, SIGNIFICANT))
             self.report.at_most(f"{what}: p99 beside {name}", ours.p99_ms / found[name].p99_ms, 0.5)
 
     def get(self):
         self.compare("GET job", lambda name, server: [
             ("GET", f"/v1/jobs/{job}", key, "") for job, key in self.jobs[name]],
             {"PostgreSQL": 4, "SQLite": 2})
+
+    def paced(self):
+        """How long a request takes when each server has the same to do."""
+        self.compare("GET job, paced", lambda name, server: [
+            ("GET", f"/v1/jobs/{job}", key, "") for job, key in self.jobs[name]],
+            {"PostgreSQL": None, "SQLite": None}, PAUSE_MS)
 
     def list(self):
         self.compare("list 20", lambda name, server: [

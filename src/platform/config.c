@@ -94,7 +94,7 @@ static const struct setting settings[] = {
     { "tls-cert", SETTING_TEXT, AT(tls_cert), 0, 0, "", false,
       "PEM certificate chain: serve HTTPS" },
     { "tls-key", SETTING_TEXT, AT(tls_key), 0, 0, "", false, "PEM key of tls-cert" },
-    { "http-threads", SETTING_COUNT, AT(http_threads), 1, 256, "4", false, "poll threads" },
+    { "http-threads", SETTING_COUNT, AT(http_threads), 1, 256, "6", false, "poll threads" },
     { "connections-max", SETTING_COUNT, AT(connections_max), 8, 1000000, "4096", false,
       "open connections in all" },
     { "connections-per-address-max", SETTING_COUNT, AT(connections_per_address_max), 0, 1000000,

@@ -208,7 +208,7 @@ describe("flags", () => {
   it("go before the environment, which goes before the default", async () => {
     const env = { FIRSTHAND_LISTEN: "127.0.0.1:2", FIRSTHAND_PLATFORM_FEE: "0.1" };
     const got = await config(["--listen=127.0.0.1:3"], env);
-    assert.deepEqual([got.listen, got["platform-fee"], got["http-threads"]], ["127.0.0.1:3", 0.1, 4]);
+    assert.deepEqual([got.listen, got["platform-fee"], got["http-threads"]], ["127.0.0.1:3", 0.1, 6]);
   });
 
   it("know five units of time", async () => {
