@@ -32,8 +32,9 @@ static enum err find_card(struct call *call, struct purchase *purchase, bool *re
 static enum err has_room_today(struct call *call, const struct purchase *purchase,
                                bool *ret_has_room)
 {
+    int64_t daily_max = call->config->top_up_daily_max;
     *ret_has_room = true;
-    if (call->config->top_up_daily_max == 0) return ERR_OK;
+    if (daily_max == 0) return ERR_OK;
     struct stmt *q = db_query(call->db, "SELECT count(*), coalesce(max(CASE WHEN state IN"
                                         " ('asking', 'open') THEN 1 ELSE 0 END), 0) FROM purchases"
                                         " WHERE org_id = $1 AND environment = $2"
@@ -41,8 +42,7 @@ static enum err has_room_today(struct call *call, const struct purchase *purchas
     bind_id(q, 1, &purchase->org_id);
     bind_int(q, 2, purchase->environment);
     bind_int(q, 3, call->now_ms - TOP_UP_DAY_MS);
-    CHECK(stmt_step(q));
-    *ret_has_room = column_int(q, 0) < call->config->top_up_daily_max || column_int(q, 1) > 0;
+    *ret_has_room = stmt_step(q) && (column_int(q, 0) < daily_max || column_int(q, 1) > 0);
     return stmt_end(q, &call->error);
 }
 

@@ -162,6 +162,18 @@ static void frozen_organisation_is_not_charged(void **state)
     assert_true(begin(market, ENVIRONMENT_LIVE));
 }
 
+/* As when the disk does not answer. */
+static void store_that_fails_is_an_error_and_ends_nothing_else(void **state)
+{
+    struct market *market = *state;
+    bool           can_charge;
+    scratch_script(market->db, "ALTER TABLE purchases RENAME TO gone");
+    assert_int_equal(
+        top_up_begin(&market->call, &market->org_id, ENVIRONMENT_TEST, 1000, &can_charge),
+        ERR_INTERNAL);
+    scratch_script(market->db, "ALTER TABLE gone RENAME TO purchases");
+}
+
 static bool wanted(struct market *market, const struct purchase *purchase)
 {
     bool is_wanted;
@@ -198,6 +210,7 @@ int main(void)
         market_test(declined_payment_is_forgotten_for_the_next_try),
         market_test(top_ups_of_a_day_are_bounded),
         market_test(frozen_organisation_is_not_charged),
+        market_test(store_that_fails_is_an_error_and_ends_nothing_else),
         market_test(charge_is_wanted_while_what_asked_for_it_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
