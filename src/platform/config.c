@@ -49,7 +49,7 @@ static const struct setting settings[] = {
     { "stripe-ca", SETTING_TEXT, AT(stripe_ca), 0, 0, "", false,
       "PEM authorities for stripe-api-url, instead of the system's" },
     { "top-up-daily-max", SETTING_COUNT, AT(top_up_daily_max), 0, 1000, "10", false,
-      "automatic top-ups of an organisation within 24 hours; 0 = off" },
+      "automatic top-ups of an organization within 24 hours; 0 = off" },
     { "checkout-credits-live", SETTING_SWITCH, AT(checkout_credits_live), 0, 0, "off", false,
       "the built-in checkout page gives live credit, unpaid" },
     { "rate-limit-per-minute", SETTING_COUNT, AT(rate_limit_per_minute), 0, 10000000, "1000", false,

@@ -11,13 +11,12 @@
 
 enum { ACCEPT_PAUSE_MS = 20 };
 
-bool http_accept_hand_over(struct http_server *server, int fd, const struct sockaddr *address,
+void http_accept_hand_over(struct http_server *server, int fd, const struct sockaddr *address,
                            socklen_t len)
 {
     unsigned turn = atomic_fetch_add(&server->turns_count, 1) % (unsigned)server->threads_count;
-    if (MHD_add_connection(server->daemons[turn], fd, address, len) == MHD_YES) return true;
-    http_accept_arrived(server);
-    return false;
+    if (MHD_add_connection(server->daemons[turn], fd, address, len) != MHD_YES)
+        http_accept_arrived(server);
 }
 
 /* Only an estimate is wanted, so it does not matter whose arrival it takes for done. */

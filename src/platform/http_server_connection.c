@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { DRAIN_LOOK_MS = 20, RETURN_US_MAX = 200000 };
+enum { DRAIN_LOOK_MS = 20, ARRIVE_US_MAX = 200000 };
 
 /* since before what: whoever sees the new wait sees its new start too. */
 void http_connection_waits_for(struct http_connection *connection, enum http_wait what)
@@ -138,12 +138,12 @@ static void drain_look(struct http_server *server, bool is_late)
     }
 }
 
-/* Those that were given back to the library are about to open, unless it had no room for them. */
+/* Those that were given to the library are about to open, unless it had no room for them. */
 static bool is_drained(struct http_server *server, int64_t began_us)
 {
     if (server->newest != NULL || atomic_load(&server->parked_count) > 0) return false;
     return atomic_load(&server->arriving_count) == 0 ||
-           world_monotonic_us() - began_us > RETURN_US_MAX;
+           world_monotonic_us() - began_us > ARRIVE_US_MAX;
 }
 
 void http_connections_drain(struct http_server *server, int64_t drain_ms_max)

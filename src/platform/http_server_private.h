@@ -160,9 +160,9 @@ struct http_server {
 void http_accept_start(struct http_server *server);
 void http_accept_stop(struct http_server *server); /* is_draining is set; closes listen_fd */
 
-/* Give a socket to the library, which closes it in any case; false if it does not want it. The
- * caller has counted it in arriving_count; http_accept_arrived takes it out again. */
-bool http_accept_hand_over(struct http_server *server, int fd, const struct sockaddr *address,
+/* Give a socket to the library, which closes it if it does not want it. The caller has counted it
+ * in arriving_count; http_accept_arrived takes it out again. */
+void http_accept_hand_over(struct http_server *server, int fd, const struct sockaddr *address,
                            socklen_t len);
 void http_accept_arrived(struct http_server *server);
 

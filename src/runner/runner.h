@@ -15,11 +15,11 @@
 #include "platform/writer.h"
 
 static const int64_t SCORE_LEASE_MS_MARGIN = 60 * 1000; /* beyond the child's wall limit */
+static const int64_t TASK_LEASE_MS = 10 * 60 * 1000;    /* of the other kinds */
+static const int64_t SWEEP_EVERY_MS = 5 * 1000;
 
 /* What examining one file may take, by the settings. */
 void score_media_limits(const struct config *config, struct media_limits *ret_limits);
-static const int64_t TASK_LEASE_MS = 10 * 60 * 1000; /* of the other kinds */
-static const int64_t SWEEP_EVERY_MS = 5 * 1000;
 
 /* What every runner needs; made by app.c, immutable while they run. */
 struct runner_services {

@@ -232,27 +232,25 @@ static void time_limit_is_for_all_of_it(void **state)
     assert_ends(at, "/drip", SHORT_MS, HTTP_TIMED_OUT, 0);
 }
 
-static void endless_reply_is_read_to_the_ceiling_and_answers(void **state)
+static void assert_read_to_the_ceiling(struct fixture *at, const char *path)
 {
-    struct fixture *at = *state;
-    struct asked    asked;
-    submit(at, &asked, "/huge", LONG_MS);
+    struct asked asked;
+    submit(at, &asked, path, LONG_MS);
     finish(at, &asked);
     assert_int_equal(asked.send.outcome, HTTP_ANSWERED);
     assert_int_equal(asked.send.status, 200);
     assert_int_equal(strlen(asked.reply), HTTP_SENDER_KEPT_BYTES_MAX);
 }
 
+static void endless_reply_is_read_to_the_ceiling_and_answers(void **state)
+{
+    assert_read_to_the_ceiling(*state, "/huge");
+}
+
 /* Hardly anything to receive, and without end when it is unpacked. */
 static void packed_reply_is_read_to_the_ceiling_and_answers(void **state)
 {
-    struct fixture *at = *state;
-    struct asked    asked;
-    submit(at, &asked, "/bomb", LONG_MS);
-    finish(at, &asked);
-    assert_int_equal(asked.send.outcome, HTTP_ANSWERED);
-    assert_int_equal(asked.send.status, 200);
-    assert_int_equal(strlen(asked.reply), HTTP_SENDER_KEPT_BYTES_MAX);
+    assert_read_to_the_ceiling(*state, "/bomb");
 }
 
 static void plain_receiver_fails_tls(void **state)
