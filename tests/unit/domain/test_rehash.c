@@ -9,16 +9,7 @@
 
 #include <cmocka.h>
 
-#include "domain/api_key.h"
-#include "domain/organisation.h"
-#include "domain/worker.h"
-#include "store_call.h"
-
-static const char BEFORE[] = "1 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
-static const char AFTER[] = "2 ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\n"
-                            "1 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
-static const char DROPPED[] =
-    "2 ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\n";
+#include "credentials.h"
 
 /* Let in by the secret, noted, and stored: how many there were to store. */
 static int use(struct store_call *at, struct rehash_table *table, struct str secret, bool is_worker)
@@ -41,17 +32,11 @@ static void credentials_outlive_the_server_key_when_they_are_used(void **state)
 {
     struct store_call    *at = *state;
     struct rehash_table  *table = rehash_open();
-    struct id             org_id, worker_id;
-    struct api_key        key;
     struct worker_session session;
-    struct key_request    request = { .name = STR("k"), .scopes = 1 };
     struct actor          actor;
     store_call_key(at, BEFORE);
-    assert_done(&at->call,
-                organisation_create(&at->call, STR("A"), STR("a@example.com"), 0, &org_id));
-    assert_done(&at->call, api_key_create(&at->call, &org_id, &request, &key));
-    assert_done(&at->call,
-                worker_create(&at->call, STR("W"), STR("w@example.com"), STR_NONE, &worker_id));
+    struct api_key key = credentials_key(at);
+    struct id      worker_id = credentials_worker(at);
     assert_done(&at->call, worker_session_create(&at->call, &worker_id, 0, &session));
     assert_int_equal(use(at, table, key.secret, false), 0);
 
@@ -71,12 +56,7 @@ static void credential_of_before_this_was_noted_is_noted_when_it_is_used(void **
 {
     struct store_call   *at = *state;
     struct rehash_table *table = rehash_open();
-    struct id            org_id;
-    struct api_key       key;
-    struct key_request   request = { .name = STR("k"), .scopes = 1 };
-    assert_done(&at->call,
-                organisation_create(&at->call, STR("A"), STR("a@example.com"), 0, &org_id));
-    assert_done(&at->call, api_key_create(&at->call, &org_id, &request, &key));
+    struct api_key       key = credentials_key(at);
     scratch_script(at->db, "UPDATE api_keys SET server_key = NULL");
     assert_int_equal(use(at, table, key.secret, false), 1);
     assert_int_equal(scratch_int(at->db, "SELECT count(*) FROM api_keys WHERE server_key = 1"), 1);

@@ -9,18 +9,9 @@
 
 #include <cmocka.h>
 
-#include "domain/api_key.h"
+#include "credentials.h"
 #include "domain/idempotency.h"
-#include "domain/organisation.h"
 #include "domain/webhook_endpoint.h"
-#include "domain/worker.h"
-#include "store_call.h"
-
-static const char BEFORE[] = "1 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
-static const char AFTER[] = "2 ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\n"
-                            "1 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
-static const char DROPPED[] =
-    "2 ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100\n";
 
 static const struct idempotency asked = { .operation = { "createApiKey", 12 },
                                           .key = { "k-1", 3 },
@@ -155,8 +146,7 @@ static void old_key_is_needed_by_what_is_good_under_it(void **state)
         assert_done(&at->call, api_key_create(&at->call, &org_id, &request, &key));
     request.expires_ms = START_MS + 1000;
     assert_done(&at->call, api_key_create(&at->call, &org_id, &request, &key));
-    assert_done(&at->call,
-                worker_create(&at->call, STR("W"), STR("w@example.com"), STR_NONE, &worker_id));
+    worker_id = credentials_worker(at);
     assert_done(&at->call, worker_session_create(&at->call, &worker_id, 0, &session));
     assert_done(&at->call, worker_session_create(&at->call, &worker_id, 2000, &session));
     assert_done(&at->call, invite_create(&at->call, STR_NONE, &invite));
@@ -181,16 +171,10 @@ static void old_key_is_needed_by_what_is_good_under_it(void **state)
 static void old_key_is_needed_by_a_key_that_is_rotating_and_by_no_invite_that_is_spent(void **state)
 {
     struct store_call *at = *state;
-    struct id          org_id, worker_id;
-    struct api_key     key;
     struct invite      invite;
-    struct key_request request = { .name = STR("k"), .scopes = 1 };
     store_call_key(at, BEFORE);
-    assert_done(&at->call,
-                organisation_create(&at->call, STR("A"), STR("a@example.com"), 0, &org_id));
-    assert_done(&at->call, api_key_create(&at->call, &org_id, &request, &key));
-    assert_done(&at->call,
-                worker_create(&at->call, STR("W"), STR("w@example.com"), STR_NONE, &worker_id));
+    credentials_key(at);
+    credentials_worker(at);
     assert_done(&at->call, invite_create(&at->call, STR_NONE, &invite));
     scratch_script(at->db, "UPDATE api_keys SET status = 'rotating', rotation_ends_ms ="
                            " created_ms + 1000");
@@ -208,12 +192,7 @@ static void old_key_is_needed_by_a_key_that_is_rotating_and_by_no_invite_that_is
 static void credential_of_an_unknown_key_may_need_any(void **state)
 {
     struct store_call *at = *state;
-    struct id          org_id;
-    struct api_key     key;
-    struct key_request request = { .name = STR("k"), .scopes = 1 };
-    assert_done(&at->call,
-                organisation_create(&at->call, STR("A"), STR("a@example.com"), 0, &org_id));
-    assert_done(&at->call, api_key_create(&at->call, &org_id, &request, &key));
+    credentials_key(at);
     scratch_script(at->db, "UPDATE api_keys SET server_key = NULL");
     assert_int_equal(usage_of(at, 1).api_keys, 1);
     assert_int_equal(usage_of(at, 7).api_keys, 1);
