@@ -79,8 +79,8 @@ export class Target {
     target.world = await newWorld(target.server);
     target.port = Number(new URL(target.server.base).port);
     const bystander = await target.server.createOrg();
-    target.witness = target.server.client(bystander.test_key); /* workers see nothing of it */
-    target.witnessed = await target.witness.createJob({ title: "untouched" });
+    target.witness = target.server.client(bystander.test_key); /* workers see nothing of it, and simulated ones have nothing to do */
+    target.witnessed = await target.witness.createJob({ title: "untouched", files_needed: 1, metadata: { sandbox_scenario: "stall" } });
     return target;
   }
 
