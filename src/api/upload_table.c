@@ -13,21 +13,13 @@ struct upload_table *upload_table_open(const struct api *api)
     CHECK(pthread_mutex_init(&table->lock, NULL) == 0);
     for (int i = 0; i < UPLOAD_STRIPES; i++)
         CHECK(pthread_mutex_init(&table->stripes[i], NULL) == 0);
-    for (int i = 0; i < UPLOAD_SESSIONS_MAX; i++) {
-        struct upload_session *session = &table->sessions[i];
-        CHECK(pthread_mutex_init(&session->lock, NULL) == 0);
-        session->table = table;
-        session->fd = -1;
-        session->next = table->unused;
-        table->unused = session;
-    }
     return table;
 }
 
 void upload_table_close(struct upload_table *table)
 {
     if (table == NULL) return;
-    for (int i = 0; i < UPLOAD_SESSIONS_MAX; i++) {
+    for (int i = 0; i < table->sessions_used; i++) {
         struct upload_session *session = &table->sessions[i];
         CHECK(session->pins == 0);
         upload_session_drop(session);
@@ -115,9 +107,20 @@ static void forget(struct upload_table *table, struct upload_session *session)
     table->count--;
 }
 
+static struct upload_session *first_use(struct upload_table *table)
+{
+    struct upload_session *session = &table->sessions[table->sessions_used++];
+    CHECK(pthread_mutex_init(&session->lock, NULL) == 0);
+    session->table = table;
+    session->fd = -1;
+    return session;
+}
+
 /* An unused slot, made by dropping the idle session that was used least recently if need be. */
 static struct upload_session *take_slot(struct upload_table *table)
 {
+    if (table->unused == NULL && table->sessions_used < UPLOAD_SESSIONS_MAX)
+        return first_use(table);
     if (table->unused == NULL && table->idle_oldest) {
         struct upload_session *oldest = table->idle_oldest;
         idle_remove(table, oldest);

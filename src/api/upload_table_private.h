@@ -61,7 +61,8 @@ struct upload_table {
     const struct api      *api;
     pthread_mutex_t        lock;
     struct upload_session *buckets[UPLOAD_BUCKETS];
-    struct upload_session *unused;
+    int                    sessions_used; /* ever; never touched before */
+    struct upload_session *unused;        /* given back */
     struct upload_session *idle_newest, *idle_oldest;
     int                    count;
     pthread_mutex_t        stripes[UPLOAD_STRIPES];

@@ -75,6 +75,19 @@ struct str compile_text(const json_t *object, const char *key)
     return json_text(json_object_get(object, key));
 }
 
+static void drop(void *value)
+{
+    json_decref(value);
+}
+
+const json_t *compile_keep(struct compiler *compiler, const json_t *value)
+{
+    json_t *copy = json_deep_copy(value);
+    CHECK(copy != NULL);
+    arena_defer(compiler->arena, drop, copy);
+    return copy;
+}
+
 enum err compile_follow(struct compiler *compiler, const char *kind, json_t *value,
                         const struct trail *trail, struct compile_place *place)
 {

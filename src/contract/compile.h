@@ -1,6 +1,6 @@
 /* The compiler of an OpenAPI document, seen from inside the engine: what its parts share. Each
  * compile_… reads one kind of object, refuses every key it does not know, and on success writes
- * its result. Everything lives in the contract's arena. */
+ * its result. The result lives in the contract's arena, the document only until it is compiled. */
 #ifndef FIRSTHAND_CONTRACT_COMPILE_H
 #define FIRSTHAND_CONTRACT_COMPILE_H
 
@@ -46,7 +46,7 @@ enum component_state { COMPONENT_UNTOUCHED, COMPONENT_UNDER_WAY, COMPONENT_DONE 
 
 struct component_schema {
     struct str           name;
-    json_t              *source;
+    json_t              *source; /* gone with the document */
     enum component_state state;
     const struct schema *schema; /* once done */
 };
@@ -92,8 +92,12 @@ enum { ANY_JSON_TYPE = -1 };
 MUST_USE enum err compile_keys(struct compiler *compiler, const struct trail *trail,
                                const json_t *value, const struct compile_key *keys);
 
-/* The text of a member, borrowed from the document; absent when it is not there or no text. */
+/* The text of a member, borrowed from the document; absent when it is not there or no text. in_text
+ * is for what the contract keeps. */
 struct str compile_text(const json_t *object, const char *key);
+
+/* A copy of a value, for the contract to keep. */
+const json_t *compile_keep(struct compiler *compiler, const json_t *value);
 
 /* Follow {"$ref": "#/components/<kind>/<name>"} once, moving value and trail to its target;
  * anything else stays. storage has room for the target's trail. */

@@ -40,7 +40,7 @@ static enum err keyword_const(struct draft *draft, const struct trail *here, jso
 {
     if (!is_scalar(value))
         return compile_refuse(draft->compiler, here, "only scalars can be compared");
-    draft->schema->constant = value;
+    draft->schema->constant = compile_keep(draft->compiler, value);
     return ERR_OK;
 }
 
@@ -53,7 +53,7 @@ static enum err keyword_enum(struct draft *draft, const struct trail *here, json
     for (size_t i = 0; i < count; i++)
         if (!is_scalar(json_array_get(value, i)))
             return compile_refuse(draft->compiler, here, "only scalars can be compared");
-    draft->schema->options = value;
+    draft->schema->options = compile_keep(draft->compiler, value);
     return ERR_OK;
 }
 
@@ -85,7 +85,7 @@ static enum err read_number(struct draft *draft, const struct trail *here, const
                             const json_t **ret_number)
 {
     if (!json_is_number(value)) return compile_refuse(draft->compiler, here, "must be a number");
-    *ret_number = value;
+    *ret_number = compile_keep(draft->compiler, value);
     return ERR_OK;
 }
 
@@ -167,7 +167,8 @@ static enum err keyword_pattern_properties(struct draft *draft, const struct tra
 static enum err keyword_default(struct draft *draft, const struct trail *here, json_t *value)
 {
     (void)here;
-    draft->schema->preset = value; /* checked when the schema is complete */
+    draft->schema->preset =
+        compile_keep(draft->compiler, value); /* checked when the schema is complete */
     return ERR_OK;
 }
 

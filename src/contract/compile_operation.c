@@ -94,14 +94,14 @@ static enum err read_extensions(struct compiler *compiler, const struct trail *t
     operation->body_bytes_max = limit ? json_integer_value(limit) : CONTRACT_BODY_BYTES_DEFAULT;
     if (operation->body_bytes_max <= 0)
         return compile_refuse(compiler, &limit_trail, "must be at least 1");
-    operation->scope = compile_text(value, "x-scope");
+    operation->scope = in_text(value, "x-scope", compiler->arena);
     if (operation->scope.data && operation->scope.len == 0)
         return compile_refuse(compiler, &scope_trail, "must not be empty");
     operation->is_idempotent = json_is_true(json_object_get(value, "x-idempotent"));
-    operation->audit_action = compile_text(value, "x-audit");
+    operation->audit_action = in_text(value, "x-audit", compiler->arena);
     if (operation->audit_action.data && operation->audit_action.len == 0)
         return compile_refuse(compiler, &audit_trail, "must not be empty");
-    operation->setting = compile_text(value, "x-setting");
+    operation->setting = in_text(value, "x-setting", compiler->arena);
     return ERR_OK;
 }
 
@@ -211,10 +211,10 @@ enum err compile_operation(struct compiler *compiler, const struct trail *trail,
     enum err e = compile_keys(compiler, trail, value, keys);
     if (e) return e;
     struct contract_operation operation = {
-        .operation_id = compile_text(value, "operationId"),
+        .operation_id = in_text(value, "operationId", compiler->arena),
         .method = str_of(contract_method_name(method)),
         .path = route->path,
-        .summary = compile_text(value, "summary"),
+        .summary = in_text(value, "summary", compiler->arena),
     };
     e = read_security(compiler, trail, value, &operation);
     if (e) return e;

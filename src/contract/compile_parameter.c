@@ -58,7 +58,7 @@ static enum err compile_parameter(struct compiler *compiler, const struct trail 
     };
     enum err e = compile_keys(compiler, trail, value, keys);
     if (e) return e;
-    struct contract_parameter parameter = { .name = compile_text(value, "name") };
+    struct contract_parameter parameter = { .name = in_text(value, "name", compiler->arena) };
     if (parameter.name.len == 0) return compile_refuse(compiler, trail, "the name is empty");
     parameter.is_required = json_is_true(json_object_get(value, "required"));
     e = read_place(compiler, trail, value, &parameter.place);

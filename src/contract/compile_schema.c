@@ -29,7 +29,7 @@ static enum err members_read_properties(struct draft *draft, struct members *mem
     json_object_keylen_foreach(json_object_get(draft->source, "properties"), name, name_len, value)
     {
         struct schema_member *member = &members->items[members->count++];
-        member->name = (struct str){ name, name_len };
+        member->name = str_copy(draft->compiler->arena, (struct str){ name, name_len });
         struct trail here = trail_member(&trail, member->name);
         enum err     e =
             compile_schema(draft->compiler, &here, value, draft->depth + 1, &member->schema);
@@ -52,7 +52,7 @@ static enum err members_read_required(struct draft *draft, struct members *membe
         struct schema_member *member = members_find(members, name);
         if (member == NULL) {
             member = &members->items[members->count++];
-            member->name = name;
+            member->name = str_copy(draft->compiler->arena, name);
         }
         if (member->is_required)
             return compile_refuse(draft->compiler, &here, "the member is named twice");
@@ -221,7 +221,7 @@ static enum err compile_reference(struct draft *draft, struct str reference)
     *draft->schema = *component->schema;
     draft->schema->height++; /* so that a chain of references has an end, too */
     json_t *preset = json_object_get(draft->source, "default");
-    if (preset) draft->schema->preset = preset;
+    if (preset) draft->schema->preset = compile_keep(compiler, preset);
     return check_whole(draft);
 }
 
@@ -272,8 +272,9 @@ enum err compile_component_schemas(struct compiler *compiler)
     json_t     *source;
     json_object_keylen_foreach(sources, name, name_len, source)
     {
-        contract->schemas[contract->schemas_count++] =
-            (struct component_schema){ .name = { name, name_len }, .source = source };
+        contract->schemas[contract->schemas_count++] = (struct component_schema){
+            .name = str_copy(compiler->arena, (struct str){ name, name_len }), .source = source
+        };
     }
     qsort(contract->schemas, count, sizeof(*contract->schemas), component_order);
     for (size_t i = 0; i < count; i++) {

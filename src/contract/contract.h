@@ -92,10 +92,10 @@ struct contract_operation {
 
 static const int64_t CONTRACT_BODY_BYTES_DEFAULT = 1 << 20;
 
-/* Compile. Everything is owned by the arena, the parsed document included; document itself is the
- * caller's and not needed any more. settings_on: the names of those that are, up to a NULL. An
- * operation whose x-setting is not among them is compiled, and no request matches it.
- * ERR_INVALID "contract_invalid" with the JSON pointer and the reason in the detail. */
+/* Compile. Everything is owned by the arena; document is the caller's and not needed any more.
+ * settings_on: the names of those that are, up to a NULL. An operation whose x-setting is not among
+ * them is compiled, and no request matches it. ERR_INVALID "contract_invalid" with the JSON pointer
+ * and the reason in the detail. */
 MUST_USE enum err contract_compile(struct arena *arena, struct str document,
                                    const char *const *settings_on, struct error *error,
                                    const struct contract **ret_contract);

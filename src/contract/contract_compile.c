@@ -51,7 +51,7 @@ static enum err compile_path(struct compiler *compiler, const struct trail *trai
     struct route route = { 0 };
     enum err     e = compile_keys(compiler, trail, value, keys);
     if (e) return e;
-    e = route_parse(compiler, trail, trail->name, &route);
+    e = route_parse(compiler, trail, str_copy(compiler->arena, trail->name), &route);
     if (e) return e;
     e = compile_methods(compiler, trail, value, &route);
     if (e) return e;
@@ -127,20 +127,31 @@ static enum err compile_root(struct compiler *compiler, json_t *root)
     return compile_paths(compiler, json_object_get(root, "paths"));
 }
 
+static enum err compile_tree(struct arena *arena, json_t *root, const char *const *settings_on,
+                             struct error *error, const struct contract **ret_contract)
+{
+    struct compiler compiler = { .arena = arena, .error = error, .settings_on = settings_on };
+    compiler.contract = NEW(arena, struct contract, 1);
+    enum err e = compile_root(&compiler, root);
+    if (e) return e;
+    *ret_contract = compiler.contract;
+    return ERR_OK;
+}
+
 enum err contract_compile(struct arena *arena, struct str document, const char *const *settings_on,
                           struct error *error, const struct contract **ret_contract)
 {
     if (document.len > DOCUMENT_BYTES_MAX)
         return FAIL(error, ERR_INVALID, "contract_invalid", "/: more than %d bytes",
                     DOCUMENT_BYTES_MAX);
-    json_t  *root = NULL;
-    enum err e = json_parse(arena, document, error, &root);
-    if (e) return FAIL(error, ERR_INVALID, "contract_invalid", "/: not JSON (%s)", error->slug);
-
-    struct compiler compiler = { .arena = arena, .error = error, .settings_on = settings_on };
-    compiler.contract = NEW(arena, struct contract, 1);
-    e = compile_root(&compiler, root);
-    if (e) return e;
-    *ret_contract = compiler.contract;
-    return ERR_OK;
+    struct arena tree;
+    json_t      *root = NULL;
+    arena_init(&tree, DOCUMENT_BYTES_MAX);
+    enum err e = json_parse(&tree, document, error, &root);
+    if (e)
+        e = FAIL(error, ERR_INVALID, "contract_invalid", "/: not JSON (%s)", error->slug);
+    else
+        e = compile_tree(arena, root, settings_on, error, ret_contract);
+    arena_deinit(&tree);
+    return e;
 }

@@ -1,5 +1,5 @@
 /* A compiled schema, seen from inside the engine. Everything in it is owned by the contract's
- * arena; JSON values are borrowed from the document's tree. */
+ * arena. */
 #ifndef FIRSTHAND_CONTRACT_SCHEMA_H
 #define FIRSTHAND_CONTRACT_SCHEMA_H
 

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -279,6 +280,7 @@ static enum err start_all(struct app *app, struct error *error)
     e = media_zygote_await(app->zygote, error);
     if (e) return e;
     start_runners(app);
+    malloc_trim(0); /* the parsed contract is gone, and nothing as large comes again */
     return start_http(app, error);
 }
 

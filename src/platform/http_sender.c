@@ -109,12 +109,23 @@ int http_sender_room(const struct http_sender *sender)
     return sender->room;
 }
 
-void http_sender_submit(struct http_sender *sender, struct http_send *send)
+static struct transfer *transfer_take(struct http_sender *sender)
 {
     struct transfer *transfer = sender->unused;
-    CHECK(transfer != NULL);
-    sender->unused = transfer->next;
+    CHECK(sender->room > 0);
     sender->room--;
+    if (transfer) {
+        sender->unused = transfer->next;
+        return transfer;
+    }
+    transfer = &sender->transfers[sender->transfers_used++];
+    transfer->sender = sender;
+    return transfer;
+}
+
+void http_sender_submit(struct http_sender *sender, struct http_send *send)
+{
+    struct transfer *transfer = transfer_take(sender);
     send->outcome = HTTP_ANSWERED;
     send->status = 0;
     send->retry_after_s = 0;
@@ -156,7 +167,7 @@ static void call_done(struct http_sender *sender)
 static int64_t expire_names(struct http_sender *sender, int64_t wait_us)
 {
     int64_t now_us = world_monotonic_us();
-    for (int i = 0; i < HTTP_SENDER_TRANSFERS_MAX; i++) {
+    for (int i = 0; i < sender->transfers_used; i++) {
         struct transfer *transfer = &sender->transfers[i];
         if (transfer->send == NULL || transfer->question.lookup == NULL) continue;
         transfer_expire(transfer, now_us);
@@ -232,11 +243,6 @@ struct http_sender *http_sender_open(const struct http_sender_options *options)
     sender->options = *options;
     sender->ended_last = &sender->ended;
     sender->room = HTTP_SENDER_TRANSFERS_MAX;
-    for (int i = HTTP_SENDER_TRANSFERS_MAX - 1; i >= 0; i--) {
-        sender->transfers[i].sender = sender;
-        sender->transfers[i].next = sender->unused;
-        sender->unused = &sender->transfers[i];
-    }
     sender->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     sender->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     CHECK(sender->epoll_fd >= 0 && sender->wake_fd >= 0);
@@ -250,7 +256,7 @@ struct http_sender *http_sender_open(const struct http_sender_options *options)
 void http_sender_close(struct http_sender *sender)
 {
     resolver_stop(sender->resolver);
-    for (int i = 0; i < HTTP_SENDER_TRANSFERS_MAX; i++) {
+    for (int i = 0; i < sender->transfers_used; i++) {
         struct transfer *transfer = &sender->transfers[i];
         if (transfer->is_under_way) (void)curl_multi_remove_handle(sender->multi, transfer->curl);
         curl_easy_cleanup(transfer->curl);

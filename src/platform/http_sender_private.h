@@ -40,7 +40,8 @@ struct http_sender {
     int                        epoll_fd, wake_fd;
     int64_t                    timer_us; /* when libcurl wants to be called; 0 = not */
     int                        room;
-    struct transfer           *unused;
+    int                        transfers_used;      /* ever; never touched before */
+    struct transfer           *unused;              /* given back */
     struct http_send          *ended, **ended_last; /* done is to be called */
     struct transfer            transfers[HTTP_SENDER_TRANSFERS_MAX];
 };

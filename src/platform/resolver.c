@@ -42,9 +42,10 @@ struct resolver {
     void            *argument;
     struct io_pool  *pool;
     atomic_bool      is_stopping;
-    pthread_mutex_t  lock;     /* for answered */
-    struct lookup   *answered; /* by the pool, not collected yet */
-    struct lookup   *unused;
+    pthread_mutex_t  lock;         /* for answered */
+    struct lookup   *answered;     /* by the pool, not collected yet */
+    int              lookups_used; /* ever; never touched before */
+    struct lookup   *unused;       /* given back */
     struct lookup   *slow_waiting; /* oldest first */
     int              slow_asking;
     struct slow_name slow_names[SLOW_NAMES];
@@ -156,16 +157,25 @@ static void start_slow(struct resolver *resolver)
 
 static struct lookup *find_lookup(struct resolver *resolver, struct str name)
 {
-    for (int i = 0; i < RESOLVER_LOOKUPS_MAX; i++)
+    for (int i = 0; i < resolver->lookups_used; i++)
         if (str_eq(str_of(resolver->lookups[i].name), name)) return &resolver->lookups[i];
     return NULL;
 }
 
-static struct lookup *begin_lookup(struct resolver *resolver, struct str name)
+static struct lookup *take_place(struct resolver *resolver)
 {
     struct lookup *lookup = resolver->unused;
+    if (lookup)
+        resolver->unused = lookup->next;
+    else if (resolver->lookups_used < RESOLVER_LOOKUPS_MAX)
+        lookup = &resolver->lookups[resolver->lookups_used++];
+    return lookup;
+}
+
+static struct lookup *begin_lookup(struct resolver *resolver, struct str name)
+{
+    struct lookup *lookup = take_place(resolver);
     if (lookup == NULL) return NULL;
-    resolver->unused = lookup->next;
     *lookup = (struct lookup){ .resolver = resolver };
     memcpy(lookup->name, name.data, name.len);
     lookup->is_slow = is_slow(resolver, lookup->name);
@@ -236,10 +246,6 @@ struct resolver *resolver_start(void (*wake)(void *argument), void *argument)
     CHECK(pthread_mutex_init(&resolver->lock, NULL) == 0);
     resolver->wake = wake;
     resolver->argument = argument;
-    for (int i = 0; i < RESOLVER_LOOKUPS_MAX; i++) {
-        resolver->lookups[i].next = resolver->unused;
-        resolver->unused = &resolver->lookups[i];
-    }
     resolver->pool = io_pool_start(RESOLVER_THREADS);
     return resolver;
 }

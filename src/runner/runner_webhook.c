@@ -212,7 +212,7 @@ static bool may_begin(const struct webhook_runner *runner, const struct lane *la
     if (lane->is_closed || (lane->queue_count == 0 && !lane->has_due)) return false;
     if (lane->is_failing && runner->lanes.failing_in_flight >= FAILING_IN_FLIGHT_MAX) return false;
     if (lane_tenant_in_flight(lane) >= http_sender_room(runner->sender)) return false;
-    return lane->in_flight < lane->window && runner->lanes.deliveries_unused != NULL;
+    return lane->in_flight < lane->window && delivery_is_left(&runner->lanes);
 }
 
 /* Read what is due, but for what is under way or not written down yet. */
@@ -349,7 +349,6 @@ struct webhook_runner *webhook_runner_start(const struct runner_services *servic
     runner->ended_last = &runner->ended;
     runner->recording.runner = runner;
     CHECK(pthread_mutex_init(&runner->recording.lock, NULL) == 0);
-    lanes_init(&runner->lanes);
     runner->sender = http_sender_open(&options);
     CHECK(pthread_create(&runner->thread, NULL, work, runner) == 0);
     pthread_setname_np(runner->thread, "webhooks");
@@ -385,7 +384,7 @@ void webhook_runner_stop(struct webhook_runner *runner)
     http_sender_wake(runner->sender);
     CHECK(pthread_join(runner->thread, NULL) == 0);
     http_sender_close(runner->sender);
-    for (int i = 0; i < DELIVERIES_MAX; i++)
+    for (int i = 0; i < runner->lanes.deliveries_used; i++)
         arena_deinit(&runner->lanes.deliveries[i].arena);
     arena_deinit(&runner->recording.arena);
     pthread_mutex_destroy(&runner->recording.lock);

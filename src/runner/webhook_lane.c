@@ -9,18 +9,6 @@ static uint32_t bucket_of(const struct id *id, int buckets_count)
     return str_hash(id_str(id)) % (uint32_t)buckets_count;
 }
 
-void lanes_init(struct lanes *lanes)
-{
-    for (int i = LANES_MAX - 1; i >= 0; i--) {
-        lanes->lanes[i].next = lanes->unused;
-        lanes->unused = &lanes->lanes[i];
-    }
-    for (int i = DELIVERIES_MAX - 1; i >= 0; i--) {
-        lanes->deliveries[i].next = lanes->deliveries_unused;
-        lanes->deliveries_unused = &lanes->deliveries[i];
-    }
-}
-
 /* --- lanes --- */
 
 struct lane *lane_find(const struct lanes *lanes, const struct id *endpoint_id)
@@ -42,14 +30,21 @@ static void give_up_failing(struct lanes *lanes)
     }
 }
 
+static struct lane *place_take(struct lanes *lanes)
+{
+    struct lane *lane = lanes->unused;
+    if (lane == NULL) return &lanes->lanes[lanes->lanes_used++];
+    lanes->unused = lane->next;
+    return lane;
+}
+
 struct lane *lane_take(struct lanes *lanes, const struct id *endpoint_id, bool is_failing)
 {
-    if (lanes->unused == NULL) lanes->is_short = true;
-    if (lanes->unused == NULL && !is_failing) give_up_failing(lanes);
+    if (lanes->count == LANES_MAX) lanes->is_short = true;
+    if (lanes->count == LANES_MAX && !is_failing) give_up_failing(lanes);
+    if (lanes->count == LANES_MAX) return NULL;
     struct lane **bucket = &lanes->buckets[bucket_of(endpoint_id, LANE_BUCKETS)];
-    struct lane  *lane = lanes->unused;
-    if (lane == NULL) return NULL;
-    lanes->unused = lane->next;
+    struct lane  *lane = place_take(lanes);
     *lane = (struct lane){ .endpoint_id = *endpoint_id, .window = WINDOW_AT_FIRST };
     lane_set_failing(lanes, lane, is_failing);
     lane->next = *bucket;
@@ -149,12 +144,20 @@ void lane_ended(struct lanes *lanes, struct lane *lane, bool is_success)
 
 /* --- deliveries --- */
 
+bool delivery_is_left(const struct lanes *lanes)
+{
+    return lanes->deliveries_unused != NULL || lanes->deliveries_used < DELIVERIES_MAX;
+}
+
 struct delivery *delivery_take(struct lanes *lanes, struct lane *lane, const struct id *event_id)
 {
     struct delivery **bucket = &lanes->delivery_buckets[bucket_of(event_id, DELIVERY_BUCKETS)];
     struct delivery  *delivery = lanes->deliveries_unused;
-    if (delivery == NULL) return NULL;
-    lanes->deliveries_unused = delivery->next;
+    if (!delivery_is_left(lanes)) return NULL;
+    if (delivery)
+        lanes->deliveries_unused = delivery->next;
+    else
+        delivery = &lanes->deliveries[lanes->deliveries_used++];
     *delivery = (struct delivery){ .lane = lane, .next_in_bucket = *bucket };
     delivery->what.event_id = *event_id;
     arena_init(&delivery->arena, DELIVERY_ARENA_BYTES_MAX);

@@ -43,11 +43,14 @@ struct delivery {
     struct delivery        *next_in_bucket; /* of those in use, by event */
 };
 
+/* Begins as zeroes. A lane and a delivery are never touched before they are first used. */
 struct lanes {
     int              count;
     struct lane     *in_use[LANES_MAX];
+    int              lanes_used; /* ever; those given back are in unused */
     struct lane     *unused;
     struct lane     *buckets[LANE_BUCKETS];
+    int              deliveries_used;
     struct delivery *deliveries_unused;
     struct delivery *delivery_buckets[DELIVERY_BUCKETS];
     int              failing_in_flight;                /* of lanes that are failing */
@@ -56,8 +59,6 @@ struct lanes {
     struct lane      lanes[LANES_MAX];
     struct delivery  deliveries[DELIVERIES_MAX];
 };
-
-void lanes_init(struct lanes *lanes);
 
 /* NULL: it has none. */
 struct lane *lane_find(const struct lanes *lanes, const struct id *endpoint_id);
@@ -83,7 +84,8 @@ void lane_fill(const struct lanes *lanes, struct lane *lane, const struct webhoo
 struct webhook_due_event lane_pop(struct lane *lane);
 void                     lane_clear(struct lane *lane);
 
-/* NULL: too many are in use. The arena is begun. */
+bool delivery_is_left(const struct lanes *lanes);
+/* NULL: none is left. The arena is begun. */
 struct delivery *delivery_take(struct lanes *lanes, struct lane *lane, const struct id *event_id);
 void             delivery_release(struct lanes *lanes, struct delivery *delivery);
 /* NULL: that event is not under way. */

@@ -167,6 +167,22 @@ static void names_that_cannot_be_are_not_asked(void **state)
     assert_int_equal(answer.count, 0);
 }
 
+static void more_names_than_there_is_room_for_are_not_asked(void **state)
+{
+    static struct answer answers[RESOLVER_LOOKUPS_MAX];
+    struct answer        more = new_answer();
+    char                 name[128];
+    for (size_t i = 0; i < COUNT_OF(answers); i++) {
+        snprintf(name, sizeof(name), IMPOSSIBLE_NAME, i);
+        answers[i] = new_answer();
+        ask(*state, name, &answers[i]);
+    }
+    assert_false(resolver_ask(*state, STR("localhost"), &more.question));
+    wait_for(*state, &answers[0]);
+    ask(*state, "localhost", &more);
+    wait_for(*state, &more);
+}
+
 /* Some of them might be unchecked otherwise. */
 static void name_with_more_addresses_than_are_taken_has_none(void **state)
 {
@@ -243,6 +259,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(all_who_ask_for_a_name_meanwhile_are_answered, start, stop),
         cmocka_unit_test_setup_teardown(forgotten_question_is_never_answered, start, stop),
         cmocka_unit_test_setup_teardown(names_that_cannot_be_are_not_asked, start, stop),
+        cmocka_unit_test_setup_teardown(more_names_than_there_is_room_for_are_not_asked, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(name_with_more_addresses_than_are_taken_has_none, start,
                                         stop),
         cmocka_unit_test_setup_teardown(stop_asks_for_nothing_that_waits, start, stop),

@@ -14,7 +14,6 @@ static int setup(void **state)
 {
     struct lanes *lanes = calloc(1, sizeof(*lanes));
     assert_non_null(lanes);
-    lanes_init(lanes);
     *state = lanes;
     return 0;
 }
@@ -142,6 +141,25 @@ static void what_is_under_way_is_not_queued_and_another_round_is_noted(void **st
     delivery_release(lanes, delivery);
 }
 
+static void all_deliveries_can_be_taken_and_one_given_back_again(void **state)
+{
+    struct lanes           *lanes = *state;
+    struct lane            *lane = take(lanes, false);
+    static struct delivery *taken[DELIVERIES_MAX];
+    struct id               event_id = id_new(ID_EVENT, 1);
+    for (int i = 0; i < DELIVERIES_MAX; i++) {
+        struct id other_id = id_new(ID_EVENT, 1);
+        assert_true(delivery_is_left(lanes));
+        taken[i] = delivery_take(lanes, lane, &other_id);
+    }
+    assert_false(delivery_is_left(lanes));
+    assert_null(delivery_take(lanes, lane, &event_id));
+    assert_int_equal(lane->taken, DELIVERIES_MAX);
+    delivery_release(lanes, taken[0]);
+    assert_ptr_equal(delivery_take(lanes, lane, &event_id), taken[0]);
+    assert_false(delivery_is_left(lanes));
+}
+
 /* --- how many at a time --- */
 
 static void window_grows_with_successes_and_is_one_after_a_failure(void **state)
@@ -201,6 +219,7 @@ int main(void)
         lane_test(more_in_the_store_is_looked_for_again),
         lane_test(what_found_no_place_is_looked_for_again),
         lane_test(what_is_under_way_is_not_queued_and_another_round_is_noted),
+        lane_test(all_deliveries_can_be_taken_and_one_given_back_again),
         lane_test(window_grows_with_successes_and_is_one_after_a_failure),
         lane_test(failing_requests_are_counted_as_such),
         lane_test(requests_of_an_organisation_are_counted_over_its_endpoints),
