@@ -331,7 +331,9 @@ describe("the Idempotency-Key header", () => {
     assertFaults(reply, 400, [{ field: "Idempotency-Key", code: "required" }]);
   });
 
-  const bad = { "256 characters": "k".repeat(256), "a space inside": "a b", "a letter beyond ASCII": "caf\u00e9" };
+  const bad = {
+    "256 characters": "k".repeat(256), "a space inside": "a b", "a letter beyond ASCII": "caf\u00e9", "two of them": ["a", "b"], "the same one twice": ["a", "a"],
+  };
   for (const [name, key] of Object.entries(bad))
     it(`is refused with ${name}, on every operation that honours it`, async () => {
       for (const one of operations.filter((other) => other["x-idempotent"] && other.credential === "key")) {
