@@ -46,6 +46,19 @@ static bool is_plain(struct str text)
     return special == 0;
 }
 
+size_t json_text_bytes(struct str text)
+{
+    size_t bytes = text.len + 2;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c == '\n' || c == '"' || c == '\\')
+            bytes += 1;
+        else if (c < 0x20)
+            bytes += 5;
+    }
+    return bytes;
+}
+
 static void write_plain(struct buf *buf, struct str text)
 {
     char *at = buf_extend(buf, text.len + 2);

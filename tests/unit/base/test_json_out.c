@@ -88,6 +88,18 @@ static void text_is_escaped_where_json_demands_it(void **state)
     assert_written("{\"k\\\"ey\":1}");
 }
 
+static void size_of_a_text_is_known_before_it_is_written(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "", "plain", "a\"b\\c\nd\te\x01\x1f\x7f",
+                                         "\xc3\xa4\xf0\x9f\x98\x80" };
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        out_text(&out, NULL, str_of(texts[i]));
+        assert_int_equal(buf.len, json_text_bytes(str_of(texts[i])));
+        start_over();
+    }
+}
+
 static void absent_text_is_null_and_empty_text_is_empty(void **state)
 {
     (void)state;
@@ -248,6 +260,7 @@ int main(void)
         cmocka_unit_test(commas_and_closers_are_the_writers_business),
         cmocka_unit_test(integers_of_the_whole_range_are_written),
         cmocka_unit_test(text_is_escaped_where_json_demands_it),
+        cmocka_unit_test(size_of_a_text_is_known_before_it_is_written),
         cmocka_unit_test(absent_text_is_null_and_empty_text_is_empty),
         cmocka_unit_test(invalid_bytes_alone_become_the_replacement_character),
         cmocka_unit_test(doubles_are_written_short),
