@@ -99,12 +99,20 @@ enum err admission_admit(struct exchange *exchange)
 
 static enum err check_key_form(struct exchange *exchange, struct str key, bool is_credential)
 {
-    int bytes_min = is_credential ? IDEMPOTENCY_SECRET_KEY_BYTES_MIN : 1;
-    if (idempotency_key_is_valid(key) && key.len >= (size_t)bytes_min) return ERR_OK;
-    error_add_fault(&exchange->call.error, exchange->http->arena, STR("Idempotency-Key"), "pattern",
-                    "must have %d to %d visible characters", bytes_min, IDEMPOTENCY_KEY_BYTES_MAX);
-    return FAIL_FAULTS(&exchange->call.error, exchange->http->arena, ERR_INVALID,
-                       "invalid_parameters");
+    struct error *error = &exchange->call.error;
+    struct arena *arena = exchange->http->arena;
+    int           bytes_min = is_credential ? IDEMPOTENCY_SECRET_KEY_BYTES_MIN : 1;
+    bool          is_repeated = http_header_is_repeated(exchange->http, "Idempotency-Key");
+    if (!is_repeated && idempotency_key_is_valid(key) && key.len >= (size_t)bytes_min)
+        return ERR_OK;
+    if (is_repeated)
+        error_add_fault(error, arena, STR("Idempotency-Key"), "duplicate",
+                        "is given more than once");
+    else
+        error_add_fault(error, arena, STR("Idempotency-Key"), "pattern",
+                        "must have %d to %d visible characters", bytes_min,
+                        IDEMPOTENCY_KEY_BYTES_MAX);
+    return FAIL_FAULTS(error, arena, ERR_INVALID, "invalid_parameters");
 }
 
 static enum err check_idempotency_key(struct exchange *exchange)

@@ -1,5 +1,11 @@
 #include "api/listing.h"
 
+#include <assert.h>
+
+enum { ROW_REST_BYTES_MAX = 4 << 10 }; /* of a row, what is not long text */
+static_assert(PAGE_TEXT_BYTES_MAX + PAGE_ROWS_MAX * ROW_REST_BYTES_MAX < REPLY_BYTES_MAX,
+              "every page fits into a reply");
+
 enum err listing_open(struct call *call, const struct request *request, struct str name,
                       enum id_kind kind, struct listing *ret_listing)
 {

@@ -13,21 +13,46 @@ void json_out_init(struct json_out *out, struct buf *buf)
     *out = (struct json_out){ .buf = buf };
 }
 
+/* The letter that a control character has in JSON; 0 when it goes by its number. A text must not
+ * grow from how it was sent, or what fitted into a request would fit nowhere else. */
+static char escape_letter(unsigned char c)
+{
+    switch (c) {
+    case '"':
+    case '\\': return (char)c;
+    case '\b': return 'b';
+    case '\f': return 'f';
+    case '\n': return 'n';
+    case '\r': return 'r';
+    case '\t': return 't';
+    default: return 0;
+    }
+}
+
+static bool is_escaped(unsigned char c)
+{
+    return c < 0x20 || c == '"' || c == '\\';
+}
+
+static void write_escape(struct buf *buf, unsigned char c)
+{
+    char letter = escape_letter(c);
+    if (letter)
+        buf_fmt(buf, "\\%c", letter);
+    else
+        buf_fmt(buf, "\\u%04x", c);
+}
+
 static void write_escaped(struct buf *buf, struct str text)
 {
     buf_add_byte(buf, '"');
     size_t start = 0;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        if (c >= 0x20 && c != '"' && c != '\\') continue;
+        if (!is_escaped(c)) continue;
         buf_add(buf, str_take(str_skip(text, start), i - start));
         start = i + 1;
-        if (c == '\n')
-            buf_add(buf, STR("\\n"));
-        else if (c == '"' || c == '\\')
-            buf_fmt(buf, "\\%c", c);
-        else
-            buf_fmt(buf, "\\u%04x", c);
+        write_escape(buf, c);
     }
     buf_add(buf, str_skip(text, start));
     buf_add_byte(buf, '"');
@@ -44,6 +69,16 @@ static bool is_plain(struct str text)
                    (unsigned)(c == '\\');
     }
     return special == 0;
+}
+
+size_t json_text_bytes(struct str text)
+{
+    size_t bytes = text.len + 2;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (is_escaped(c)) bytes += escape_letter(c) ? 1 : 5;
+    }
+    return bytes;
 }
 
 static void write_plain(struct buf *buf, struct str text)

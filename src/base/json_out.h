@@ -28,6 +28,9 @@ void out_int(struct json_out *out, const char *key, int64_t value);
 void out_bool(struct json_out *out, const char *key, bool value);
 void out_null(struct json_out *out, const char *key);
 
+/* How many bytes out_text writes for it, if it is UTF-8. */
+size_t json_text_bytes(struct str text);
+
 /* The shortest decimal that reads back as the same double; not finite → null. */
 void out_number(struct json_out *out, const char *key, double value);
 

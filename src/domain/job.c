@@ -1,5 +1,6 @@
 #include "domain/job.h"
 
+#include "base/json_out.h"
 #include "base/num.h"
 #include "domain/credits.h"
 #include "domain/freeze.h"
@@ -338,6 +339,15 @@ enum err job_create(struct call *call, struct job *job)
     return sandbox_begin(call, job);
 }
 
+/* Of a row of a listing, as JSON. */
+static size_t text_bytes(const struct job *job)
+{
+    return job->metadata.len + 2 * job->scoring_ignore.len + json_text_bytes(job->description) +
+           json_text_bytes(job->title) + json_text_bytes(job->scoring_criteria) +
+           json_text_bytes(job->worker_guidelines) + json_text_bytes(job->rating_comment) +
+           json_text_bytes(job->flag_reason);
+}
+
 enum err job_list(struct call *call, const struct job_filter *filter, int count,
                   struct job *ret_jobs, struct page_search *ret_search)
 {
@@ -354,10 +364,11 @@ enum err job_list(struct call *call, const struct job_filter *filter, int count,
     while (search.count < count && stmt_step(q)) {
         struct arena_mark mark = arena_mark(call->arena);
         job_read(q, call, &job);
-        page_search_saw(&search, &job.id);
         bool is_wanted =
             (filter->state == JOB_STATE__COUNT || filter->state == job_state_now(&job)) &&
             (filter->type == JOB_TYPE__COUNT || filter->type == job.type);
+        if (is_wanted && !page_search_has_room(&search, text_bytes(&job))) break;
+        page_search_saw(&search, &job.id);
         if (is_wanted)
             ret_jobs[search.count++] = job;
         else
@@ -377,9 +388,10 @@ static enum err read_feed(struct call *call, struct stmt *q, int count, struct j
         struct job       *job = &ret_jobs[search.count];
         bool              is_open = false;
         job_read(q, call, job);
+        e = reservation_is_open_to_worker(call, job, &is_open);
+        if (is_open && !page_search_has_room(&search, text_bytes(job))) break;
         page_search_saw(&search, &job->id);
         search.last_key = job->payout_cents;
-        e = reservation_is_open_to_worker(call, job, &is_open);
         if (is_open)
             search.count++;
         else

@@ -82,7 +82,10 @@ enum err occurrence_list(struct call *call, const struct occurrence_filter *filt
 {
     struct id *ids = NEW(call->arena, struct id, count);
     enum err   e = find_wanted(call, filter, count, ids, ret_search);
-    for (int i = 0; e == ERR_OK && i < ret_search->count; i++)
+    for (int i = 0; e == ERR_OK && i < ret_search->count; i++) {
         e = occurrence_load(call, &ids[i], &ret_rows[i]);
+        if (e == ERR_OK && !page_search_has_room(ret_search, ret_rows[i].data.len))
+            page_search_end_before(ret_search, i, &ids[i - 1]);
+    }
     return e;
 }

@@ -63,6 +63,20 @@ struct str page_listing(struct call *call, const char *name)
                       environment_name(actor->environment));
 }
 
+bool page_search_has_room(struct page_search *search, size_t text_bytes)
+{
+    size_t with_it = search->text_bytes + text_bytes;
+    search->is_full = search->text_bytes > 0 && with_it > PAGE_TEXT_BYTES_MAX;
+    if (!search->is_full) search->text_bytes = with_it;
+    return !search->is_full;
+}
+
+void page_search_end_before(struct page_search *search, int index, const struct id *last)
+{
+    search->count = index;
+    search->last_seen = *last;
+}
+
 void page_search_saw(struct page_search *search, const struct id *id)
 {
     search->last_seen = *id;
@@ -71,5 +85,5 @@ void page_search_saw(struct page_search *search, const struct id *id)
 
 bool page_search_is_cut(const struct page_search *search)
 {
-    return search->seen_count == PAGE_SCAN_ROWS_MAX;
+    return search->is_full || search->seen_count == PAGE_SCAN_ROWS_MAX;
 }

@@ -5,7 +5,13 @@
 
 #include "domain/call.h"
 
-enum { PAGE_ROWS_MAX = 100, PAGE_ROWS_DEFAULT = 20, PAGE_SCAN_ROWS_MAX = 10000 };
+enum {
+    PAGE_ROWS_MAX = 100,
+    PAGE_ROWS_DEFAULT = 20,
+    PAGE_SCAN_ROWS_MAX = 10000,
+    PAGE_TEXT_BYTES_MAX =
+        3 << 20, /* of the rows' long texts, as JSON, when there is more than one */
+};
 
 struct page {
     int       rows_max;
@@ -25,17 +31,28 @@ struct str page_cursor(struct call *call, struct str listing, const struct id *l
 /* "NAME:org_…:live" for the actor's organisation, "NAME:wkr_…" for a worker. Owned by the arena. */
 struct str page_listing(struct call *call, const char *name);
 
-/* How a search for the rows of a filtered page ended. It looks at no more than PAGE_SCAN_ROWS_MAX
- * rows; when that bound ended it, more may lie behind the last row it looked at. */
+/* How a search for the rows of a page ended. It looks at no more than PAGE_SCAN_ROWS_MAX rows and
+ * finds no more than PAGE_TEXT_BYTES_MAX of text; when one of these bounds ended it, more may lie
+ * behind the last row it looked at. */
 struct page_search {
     int       count; /* rows found */
     int       seen_count;
     struct id last_seen; /* empty when it saw none */
     int64_t   last_key;  /* its second sort key; 0 without one */
+    size_t    text_bytes;
+    bool      is_full; /* a row was left to the next page for its length */
 };
+
+/* Is there room for a row with so much text? The first always has. When not, the search ends here,
+ * before the row counts as seen. */
+bool page_search_has_room(struct page_search *search, size_t text_bytes);
 
 /* The search looks at a row. */
 void page_search_saw(struct page_search *search, const struct id *id);
+
+/* The rows found from this one on are left to the next page. last is the id of the one before. */
+void page_search_end_before(struct page_search *search, int index, const struct id *last);
+
 bool page_search_is_cut(const struct page_search *search);
 
 #endif

@@ -104,8 +104,11 @@ enum err webhook_event_list(struct call *call, const struct webhook_event_filter
         arena_rewind(call->arena, mark);
     }
     enum err e = stmt_end(q, &call->error);
-    for (int i = 0; e == ERR_OK && i < search.count; i++)
+    for (int i = 0; e == ERR_OK && i < search.count; i++) {
         e = load_occurrence(call, &ret_rows[i]);
+        if (e == ERR_OK && !page_search_has_room(&search, ret_rows[i].occurrence.data.len))
+            page_search_end_before(&search, i, &ret_rows[i - 1].id);
+    }
     if (e) return e;
     *ret_search = search;
     return ERR_OK;

@@ -36,7 +36,6 @@ struct listener {
     struct str          url, forward_to, key, secret;
     unsigned            events; /* set of BIT(event type) */
     struct id           after;  /* what is older was seen */
-    int                 rows;   /* of a page; fewer once one was too large */
     bool                is_away;
     bool                is_behind; /* more is there already */
 };
@@ -102,7 +101,7 @@ static enum err refuse(struct listener *listener, const struct http_client_reply
                 STR_ARG(str_take(message, 100)));
 }
 
-/* ERR_INVALID: it will not work. ERR_TOO_LARGE: ask for less. ERR_UNAVAILABLE: later, perhaps. */
+/* ERR_INVALID: it will not work. ERR_UNAVAILABLE: later, perhaps. */
 static enum err get_page(struct listener *listener, struct str query, struct page *ret_page)
 {
     struct arena              *arena = &listener->round;
@@ -120,7 +119,6 @@ static enum err get_page(struct listener *listener, struct str query, struct pag
     error_clear(&listener->error);
     enum err e = http_client_send(listener->client, &request, arena, &listener->error, &reply);
     if (e) return e;
-    if (reply.status == 500 && listener->rows > 1) return ERR_TOO_LARGE; /* of such it makes none */
     if (reply.status != 200) return refuse(listener, &reply);
     json_t *body;
     e = json_parse_reply(arena, reply.body, &listener->error, &body);
@@ -138,7 +136,7 @@ static enum err get_events(struct listener *listener, const struct id *after, st
 {
     struct buf query;
     buf_init(&query, &listener->round, 1024);
-    buf_fmt(&query, "limit=%d", listener->rows);
+    buf_fmt(&query, "limit=%d", LISTEN_PAGE_ROWS);
     if (!id_is_none(after)) buf_fmt(&query, "&after=%s", after->text);
     if (cursor.data) buf_fmt(&query, "&cursor=%.*s", STR_ARG(cursor));
     if (query.failed)
@@ -321,10 +319,6 @@ static enum err run_rounds(struct listener *listener)
     while (!is_stopping(NULL)) {
         enum err e = try_round(listener, &has_begun);
         if (e == ERR_INVALID) return e;
-        if (e == ERR_TOO_LARGE && listener->rows > 1) {
-            listener->rows /= 2;
-            continue;
-        }
         if (e && !is_stopping(NULL)) say_away(listener, true);
         if (e || !listener->is_behind) pause_or_stop();
     }
@@ -436,7 +430,7 @@ static void greet(const struct listener *listener)
 
 int cmd_listen(struct flags *flags, struct arena *arena)
 {
-    struct listener listener = { .arena = arena, .rows = LISTEN_PAGE_ROWS };
+    struct listener listener = { .arena = arena };
     if (read_flags(&listener, flags)) return command_refused(&listener.error);
     sigset_t set;
     end_signals(&set);

@@ -133,6 +133,9 @@ struct str http_header(const struct http_exchange *exchange, const char *name);
 /* The same for a header that is a list and may be repeated: all values, joined by commas. */
 struct str http_header_list(const struct http_exchange *exchange, const char *name);
 
+/* Did it come more than once? */
+bool http_header_is_repeated(const struct http_exchange *exchange, const char *name);
+
 /* For on_headers. Exactly one of: keep the whole body up to bytes_max (a larger one, announced or
  * not, is dropped and on_request told so: see http_body_is_too_large), or hand it to on_body piece
  * by piece, or http_reply for an early refusal. Default when none is called: buffer, with bytes_max

@@ -167,6 +167,29 @@ struct str http_header(const struct http_exchange *exchange, const char *name)
     return str_trim(str_of(MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, name)));
 }
 
+struct header_count {
+    const char *name;
+    int         count;
+};
+
+static enum MHD_Result count_value(void *argument, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    (void)kind;
+    (void)value;
+    struct header_count *header = argument;
+    header->count += strcasecmp(name, header->name) == 0;
+    return MHD_YES;
+}
+
+bool http_header_is_repeated(const struct http_exchange *exchange, const char *name)
+{
+    struct header_count header = { .name = name };
+    MHD_get_connection_values(exchange->private->connection->mhd, MHD_HEADER_KIND, count_value,
+                              &header);
+    return header.count > 1;
+}
+
 struct header_list {
     const char *name;
     struct buf  joined;

@@ -181,6 +181,39 @@ describe("filters of jobs", () => {
   });
 });
 
+describe("rows that are long", () => {
+  it("make a page end before it is too large to send, and none is left out", async () => {
+    const own = server.client((await server.createOrg()).test_key);
+    await own.createEndpoint();
+    const long = [];
+    for (let i = 0; i < 6; i++) {
+      long.unshift(await own.createJob({ files_needed: 1, metadata: { sandbox_scenario: "stall", i, text: "x".repeat(1_000_000) } }));
+      assert.equal((await own.post(`/v1/jobs/${long[0].id}/cancel`)).status, 200);
+    }
+    for (const path of ["/v1/jobs", "/v1/jobs?status=cancelled", "/v1/events", "/v1/webhook_events"]) {
+      const pages = [];
+      const rows = await own.all(path, { onPage: ({ data }) => void pages.push(data.length) });
+      assert.deepEqual(rows.map((row) => (row.data ?? row).id), ids(long), path);
+      assert.ok(pages.length > 1 && pages[0] > 1, `${path}: ${pages}`);
+    }
+  });
+
+  it("of one buyer do not keep a worker's feed from the others", async () => {
+    const own = server.client((await server.createOrg({ credits: 1000 })).live_key);
+    const text = (length) => "\u0001".repeat(length);
+    const long = [];
+    for (let i = 0; i < 101; i++)
+      long.unshift(await own.createJob({ files_needed: 1, price_per_file_cents: 1, title: text(100), description: text(5000), worker_guidelines: text(2000) }));
+    for (const path of ["/worker/v1/jobs", "/worker/v1/jobs?sort=best_paid"]) {
+      const rows = await worker.all(path);
+      assert.deepEqual(ids(rows).filter((id) => ids(long).includes(id)), ids(long), path);
+      assert.ok(ids(rows).includes(jobs[0].id), path);
+    }
+    assert.deepEqual(ids(await own.all("/v1/jobs")), ids(long));
+    for (const { id } of long) assert.equal((await own.post(`/v1/jobs/${id}/cancel`)).status, 200);
+  });
+});
+
 describe("a filter that keeps little", () => {
   const SCAN = 10_000;
   const sql = (text) => execFileSync("sqlite3", ["-cmd", ".timeout 5000", join(server.dataDir, "store.db"), text], { encoding: "utf8" }).trim();

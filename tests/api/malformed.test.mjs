@@ -175,6 +175,16 @@ describe("a body at the edge of the schema", () => {
     assert.equal(reply.json.files_needed, 3);
   });
 
+  for (const text of ["\\t", "\\r", "\\b", "\\f", "\\n", "\\u0001", '\\"', "\\\\", "\\/", "\\u2028", "\u2028", "\x7f"])
+    it(`keeps metadata as large as a body may be, all of ${JSON.stringify(text)}`, async () => {
+      const head = `${JSON.stringify({ ...JOB, metadata: undefined }).slice(0, -1)},"metadata":{"`;
+      const half = text.repeat(Math.floor(((1 << 20) - head.length - 20) / 2 / Buffer.byteLength(text)));
+      const raw = `${head}${half}":"${half}","n":1}}`;
+      const reply = await send(operation("createJob"), { raw });
+      assert.equal(reply.status, 201);
+      assert.ok(reply.text.includes(JSON.stringify(JSON.parse(raw).metadata)), "as a JSON writer would have it");
+    });
+
   it("keeps the order of metadata", async () => {
     const raw = JSON.stringify(JOB).replace(/}$/, ',"metadata":{"zebra":1,"apple":2,"b10":3,"mango":4}}');
     const reply = await send(operation("createJob"), { raw });
@@ -331,7 +341,9 @@ describe("the Idempotency-Key header", () => {
     assertFaults(reply, 400, [{ field: "Idempotency-Key", code: "required" }]);
   });
 
-  const bad = { "256 characters": "k".repeat(256), "a space inside": "a b", "a letter beyond ASCII": "caf\u00e9" };
+  const bad = {
+    "256 characters": "k".repeat(256), "a space inside": "a b", "a letter beyond ASCII": "caf\u00e9", "two of them": ["a", "b"], "the same one twice": ["a", "a"],
+  };
   for (const [name, key] of Object.entries(bad))
     it(`is refused with ${name}, on every operation that honours it`, async () => {
       for (const one of operations.filter((other) => other["x-idempotent"] && other.credential === "key")) {

@@ -114,6 +114,11 @@ describe("an invite", () => {
     assert.equal((await market.earnings(client)).balance_cents, 40);
   });
 
+  it("takes a name of a hundred characters, in any script", async () => {
+    for (const name of ["中".repeat(100), "😀".repeat(100)])
+      assert.equal((await joinWith(await newInvite(), { name })).status, 201, name);
+  });
+
   it("is used up by that", async () => {
     const invite = await newInvite();
     assert.equal((await joinWith(invite)).status, 201);

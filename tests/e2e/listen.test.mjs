@@ -226,15 +226,6 @@ describe("listen", () => {
     await interrupted(listener);
   });
 
-  it("asks for less where a page is too large for the server", async () => {
-    source.refusal = ({ searchParams }) => (Number(searchParams.get("limit")) > 7 ? 500 : 0);
-    source.add(...range(1, 40).map((n) => event(n)));
-    const listener = forwarding("--after", event(2).id);
-    await until("all came", () => received.length === 38);
-    assert.deepEqual(numbers(), range(3, 40));
-    await interrupted(listener);
-  });
-
   it("takes only the events it is told, and prints them where there is nobody to forward to", async () => {
     source.add(event(1), event(2, "job.flagged"), event(3, "job.cancelled"), event(4));
     const listener = listen("--events", "job.flagged,job.cancelled", "--after", event(0).id);

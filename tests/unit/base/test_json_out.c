@@ -78,14 +78,26 @@ static void integers_of_the_whole_range_are_written(void **state)
 static void text_is_escaped_where_json_demands_it(void **state)
 {
     (void)state;
-    out_text(&out, NULL, STR("a\"b\\c/d\ne\tf\x01g\x1f\x7f"));
-    assert_written("\"a\\\"b\\\\c/d\\ne\\u0009f\\u0001g\\u001f\x7f\"");
+    out_text(&out, NULL, STR("a\"b\\c/d\ne\tf\rg\bh\fi\x01j\x1f\x7f"));
+    assert_written("\"a\\\"b\\\\c/d\\ne\\tf\\rg\\bh\\fi\\u0001j\\u001f\x7f\"");
     out_text(&out, NULL, STR("\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"));
     assert_written("\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"");
     out_object(&out, NULL);
     out_int(&out, "k\"ey", 1);
     out_close(&out);
     assert_written("{\"k\\\"ey\":1}");
+}
+
+static void size_of_a_text_is_known_before_it_is_written(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "", "plain", "a\"b\\c\nd\te\rf\bg\fh\x01\x1f\x7f",
+                                         "\xc3\xa4\xf0\x9f\x98\x80" };
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        out_text(&out, NULL, str_of(texts[i]));
+        assert_int_equal(buf.len, json_text_bytes(str_of(texts[i])));
+        start_over();
+    }
 }
 
 static void absent_text_is_null_and_empty_text_is_empty(void **state)
@@ -248,6 +260,7 @@ int main(void)
         cmocka_unit_test(commas_and_closers_are_the_writers_business),
         cmocka_unit_test(integers_of_the_whole_range_are_written),
         cmocka_unit_test(text_is_escaped_where_json_demands_it),
+        cmocka_unit_test(size_of_a_text_is_known_before_it_is_written),
         cmocka_unit_test(absent_text_is_null_and_empty_text_is_empty),
         cmocka_unit_test(invalid_bytes_alone_become_the_replacement_character),
         cmocka_unit_test(doubles_are_written_short),

@@ -87,6 +87,29 @@ static void cursor_goes_into_a_url_as_it_is(void **state)
     }
 }
 
+/* --- how much goes into a page --- */
+
+static void page_ends_before_the_row_that_has_no_room(void **state)
+{
+    (void)state;
+    struct page_search search = { 0 };
+    assert_true(page_search_has_room(&search, PAGE_TEXT_BYTES_MAX - 1));
+    assert_true(page_search_has_room(&search, 1));
+    assert_false(page_search_is_cut(&search));
+    assert_false(page_search_has_room(&search, 1));
+    assert_true(page_search_is_cut(&search));
+}
+
+static void first_row_of_a_page_always_has_room(void **state)
+{
+    (void)state;
+    struct page_search search = { 0 };
+    assert_true(page_search_has_room(&search, PAGE_TEXT_BYTES_MAX + 1));
+    assert_false(page_search_is_cut(&search));
+    assert_false(page_search_has_room(&search, 1));
+    assert_true(page_search_is_cut(&search));
+}
+
 /* --- whose cursor it is --- */
 
 static void cursor_of_another_listing_is_refused(void **state)
@@ -199,6 +222,8 @@ int main(void)
         store_call_test(limit_is_kept_in_bounds),
         store_call_test(cursor_says_where_to_go_on),
         store_call_test(cursor_goes_into_a_url_as_it_is),
+        store_call_test(page_ends_before_the_row_that_has_no_room),
+        store_call_test(first_row_of_a_page_always_has_room),
         store_call_test(cursor_of_another_listing_is_refused),
         store_call_test(cursor_of_another_kind_of_id_is_refused),
         store_call_test(listings_are_named_after_who_asks),
