@@ -131,12 +131,16 @@ static void compare_transaction(struct model *model, int number, const struct tr
 /* Every row of the statement, in order: the listing is newest first, the reference oldest first. */
 static void compare_statement(struct model *model, int org)
 {
-    static const struct id newest;
-    int                    expected = transactions_of(&model->ref, org), count;
+    int                 expected = transactions_of(&model->ref, org), count = 0;
     struct transaction *rows = NEW(&model->market->arena, struct transaction, (size_t)expected + 1);
+    struct page_search  search = { 0 };
     become_buyer(model, org);
-    DONE(model->market, ledger_list(&model->market->call, TRANSFER_KIND__COUNT, &newest,
-                                    expected + 1, rows, &count));
+    do {
+        struct id before = search.last_seen;
+        DONE(model->market, ledger_list(&model->market->call, TRANSFER_KIND__COUNT, &before,
+                                        expected + 1 - count, &rows[count], &search));
+        count += search.count;
+    } while (page_search_is_cut(&search));
     must_be(model, "count of transactions", org, count, expected);
     for (int i = 0; i < model->ref.rows_count; i++)
         if (model->ref.rows[i].org == org) compare_transaction(model, i, &rows[--count]);
