@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What bench/flat prints: the same calls on a store of a million jobs and on an empty one."""
 import argparse
+import concurrent.futures
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from benchlib.report import Report
 BUILD = os.path.join(peers.REPOSITORY, "build", "bench")
 CONNECTIONS = 64
 RATIO_MAX = 1.5
+BESIDE = "GET job beside the feed"
 
 
 def arguments():
@@ -81,6 +83,23 @@ def requests_of(directory, name, store):
     }
 
 
+def compare(report, options, what, on_empty, on_full):
+    found = load.interleave(options.rounds, {"empty store": on_empty, "full store": on_full})
+    report.heading(what)
+    for who, result in found.items():
+        report.row(who, result)
+    return found["empty store"], found["full store"]
+
+
+def beside_feeds(server, requests, seconds):
+    """Some GETs a second while a few workers read the feed."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        feeds = pool.submit(load.wrk, server, requests["feed 20"], 4, seconds, 20)
+        found = load.wrk(server, requests["GET job"], 16, seconds, 8)
+        feeds.result()
+    return found
+
+
 def measure(options, directory):
     report = Report()
     empty = Store(directory, "empty", options.organisations)
@@ -94,18 +113,18 @@ def measure(options, directory):
         on_empty = requests_of(directory, "empty", empty)
         on_full = requests_of(directory, "full", full)
         for what in on_empty:
-            found = load.interleave(options.rounds, {
-                "empty store": lambda: load.wrk(empty.server, on_empty[what], CONNECTIONS,
-                                                options.seconds),
-                "full store": lambda: load.wrk(full.server, on_full[what], CONNECTIONS,
-                                               options.seconds),
-            })
-            report.heading(what)
-            for who, result in found.items():
-                report.row(who, result)
+            before, after = compare(
+                report, options, what,
+                lambda: load.wrk(empty.server, on_empty[what], CONNECTIONS, options.seconds),
+                lambda: load.wrk(full.server, on_full[what], CONNECTIONS, options.seconds))
             report.at_most(f"{what}: times slower on the full store",
-                           found["empty store"].per_second / found["full store"].per_second,
-                           RATIO_MAX)
+                           before.per_second / after.per_second, RATIO_MAX)
+        before, after = compare(
+            report, options, BESIDE,
+            lambda: beside_feeds(empty.server, on_empty, options.seconds),
+            lambda: beside_feeds(full.server, on_full, options.seconds))
+        report.at_most(f"{BESIDE}: times the p99 on the full store",
+                       after.p99_ms / before.p99_ms, RATIO_MAX)
     finally:
         for store in (empty, full):
             if hasattr(store, "server"):

@@ -43,15 +43,15 @@ static enum err list_transactions(struct call *call, const struct request *reque
     e = listing_open(call, request, page_listing(call, "transactions"), ID_TRANSACTION, &listing);
     if (e) return e;
     struct transaction *rows = NEW(call->arena, struct transaction, listing_rows(&listing));
-    int                 count;
-    e = ledger_list(call, kind, &listing.page.before, listing_rows(&listing), rows, &count);
+    struct page_search  search;
+    e = ledger_list(call, kind, &listing.page.before, listing_rows(&listing), rows, &search);
     if (e) return e;
-    int shown = listing_shown(&listing, count);
+    int shown = listing_shown(&listing, search.count);
     reply_list_begin(reply);
     for (int i = 0; i < shown; i++)
         render_transaction(&reply->out, NULL, &rows[i]);
-    reply_list_end(
-        reply, listing_cursor(call, &listing, count, &rows[listing_last(&listing, count)].id, 0));
+    reply_list_end(reply, listing_search_cursor(call, &listing, &search,
+                                                &rows[listing_last(&listing, search.count)].id));
     return ERR_OK;
 }
 

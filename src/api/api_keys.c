@@ -51,16 +51,16 @@ static enum err list_keys(struct call *call, const struct request *request, stru
     struct listing listing;
     enum err e = listing_open(call, request, page_listing(call, "keys"), ID_API_KEY, &listing);
     if (e) return e;
-    struct api_key *keys = NEW(call->arena, struct api_key, listing_rows(&listing));
-    int             count;
-    e = api_key_list(call, &listing.page.before, listing_rows(&listing), keys, &count);
+    struct api_key    *keys = NEW(call->arena, struct api_key, listing_rows(&listing));
+    struct page_search search;
+    e = api_key_list(call, &listing.page.before, listing_rows(&listing), keys, &search);
     if (e) return e;
-    int shown = listing_shown(&listing, count);
+    int shown = listing_shown(&listing, search.count);
     reply_list_begin(reply);
     for (int i = 0; i < shown; i++)
         render_key(&reply->out, NULL, &keys[i]);
-    reply_list_end(
-        reply, listing_cursor(call, &listing, count, &keys[listing_last(&listing, count)].id, 0));
+    reply_list_end(reply, listing_search_cursor(call, &listing, &search,
+                                                &keys[listing_last(&listing, search.count)].id));
     return ERR_OK;
 }
 

@@ -251,19 +251,25 @@ enum err api_key_create(struct call *call, const struct id *org_id,
 }
 
 enum err api_key_list(struct call *call, const struct id *before, int count,
-                      struct api_key *ret_rows, int *ret_count)
+                      struct api_key *ret_rows, struct page_search *ret_search)
 {
     struct stmt *q = db_query(call->db, "SELECT " KEY_COLUMNS " FROM api_keys WHERE org_id = $1"
-                                        " AND environment >= $2 AND id < $3"
-                                        " ORDER BY id DESC LIMIT $4");
+                                        " AND id < $2 ORDER BY id DESC LIMIT $3");
     bind_id(q, 1, &call->actor.org_id);
-    bind_int(q, 2, call->actor.environment);
-    bind_text(q, 3, id_is_none(before) ? STR("key_~") : id_str(before));
-    bind_int(q, 4, count);
-    int found = 0;
-    while (found < count && stmt_step(q))
-        key_read(q, call, &ret_rows[found++]);
-    *ret_count = found;
+    bind_text(q, 2, id_is_none(before) ? STR("key_~") : id_str(before));
+    bind_int(q, 3, PAGE_SCAN_ROWS_MAX);
+    struct page_search search = { 0 };
+    while (search.count < count && stmt_step(q)) {
+        struct arena_mark mark = arena_mark(call->arena);
+        struct api_key   *key = &ret_rows[search.count];
+        key_read(q, call, key);
+        page_search_saw(&search, &key->id);
+        if (key->environment >= call->actor.environment)
+            search.count++;
+        else
+            arena_rewind(call->arena, mark);
+    }
+    *ret_search = search;
     return stmt_end(q, &call->error);
 }
 

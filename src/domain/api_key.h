@@ -4,6 +4,7 @@
 #define FIRSTHAND_DOMAIN_API_KEY_H
 
 #include "domain/call.h"
+#include "domain/page.h"
 
 enum key_state { KEY_ACTIVE, KEY_ROTATING, KEY_REVOKED, KEY_STATE__COUNT };
 
@@ -49,7 +50,7 @@ MUST_USE enum err api_key_make(struct call *call, const struct id *org_id,
 /* Newest first, older than before, up to count: a live key sees both environments, a test key its
  * own. */
 MUST_USE enum err api_key_list(struct call *call, const struct id *before, int count,
-                               struct api_key *ret_rows, int *ret_count);
+                               struct api_key *ret_rows, struct page_search *ret_search);
 
 /* Replace a key: a new secret with the same name, scopes, environment and expiry; the old one works
  * until *ret_old_ends_ms. ERR_NOT_FOUND "key"; ERR_FORBIDDEN as api_key_create; ERR_CONFLICT

@@ -381,14 +381,14 @@ enum err job_list(struct call *call, const struct job_filter *filter, int count,
 static enum err read_feed(struct call *call, struct stmt *q, int count, struct job *ret_jobs,
                           struct page_search *ret_search)
 {
-    struct page_search search = { 0 };
+    struct page_search search = { .rows_max = FEED_SCAN_ROWS_MAX };
     enum err           e = ERR_OK;
     while (e == ERR_OK && search.count < count && stmt_step(q)) {
         struct arena_mark mark = arena_mark(call->arena);
         struct job       *job = &ret_jobs[search.count];
         bool              is_open = false;
         job_read(q, call, job);
-        e = reservation_is_open_to_worker(call, job, &is_open);
+        if (job_is_live(job)) e = reservation_is_open_to_worker(call, job, &is_open);
         if (is_open && !page_search_has_room(&search, text_bytes(job))) break;
         page_search_saw(&search, &job->id);
         search.last_key = job->payout_cents;
@@ -402,31 +402,49 @@ static enum err read_feed(struct call *call, struct stmt *q, int count, struct j
     return e ? e : ended;
 }
 
+/* Word for word the condition of the feed's indexes, which have the jobs with slots "> 0". */
+#define FEED_JOBS                                                                                  \
+    " FROM jobs WHERE environment = 0 AND status IN ('open', 'in_progress')"                       \
+    " AND files_needed - files_approved - files_pending - slots_reserved "
+
+/* Full jobs may be open all the same: where the worker holds a slot, or one has lapsed that nobody
+ * wrote down yet. */
+#define FEED_HELD                                                                                  \
+    "SELECT job_id FROM reservations WHERE worker_id = $1 AND state = 'held' UNION"                \
+    " SELECT job_id FROM (SELECT job_id FROM reservations WHERE state = 'held'"                    \
+    " AND expires_ms <= $2 ORDER BY expires_ms LIMIT $3) AS lapsed"
+
+static struct stmt *query_newest(struct call *call, const struct job_feed *feed)
+{
+    /* tenant: the feed shows every organisation's open live jobs */
+    struct stmt *q = db_query(call->db, "SELECT " JOB_COLUMNS FEED_JOBS "> 0 AND id < $4 UNION ALL"
+                                        " SELECT " JOB_COLUMNS FEED_JOBS "= 0 AND id < $4"
+                                        " AND id IN (" FEED_HELD ") ORDER BY id DESC LIMIT $3");
+    bind_text(q, 4, id_is_none(&feed->before) ? STR("job_~") : id_str(&feed->before));
+    return q;
+}
+
+static struct stmt *query_best_paid(struct call *call, const struct job_feed *feed)
+{
+    /* tenant: the feed shows every organisation's open live jobs */
+    struct stmt *q = db_query(
+        call->db, "SELECT " JOB_COLUMNS FEED_JOBS "> 0 AND (payout_cents, id) < ($5, $4) UNION ALL"
+                  " SELECT " JOB_COLUMNS FEED_JOBS "= 0 AND (payout_cents, id) < ($5, $4)"
+                  " AND id IN (" FEED_HELD ") ORDER BY payout_cents DESC, id DESC LIMIT $3");
+    bool is_first = id_is_none(&feed->before);
+    bind_text(q, 4, is_first ? STR("job_~") : id_str(&feed->before));
+    bind_int(q, 5, is_first ? INT64_MAX : feed->before_payout_cents);
+    return q;
+}
+
 enum err job_feed(struct call *call, const struct job_feed *feed, int count, struct job *ret_jobs,
                   struct page_search *ret_search)
 {
-    struct str before = id_is_none(&feed->before) ? STR("job_~") : id_str(&feed->before);
-    if (!feed->is_best_paid_first) {
-        /* tenant: the feed shows every organisation's open live jobs */
-        struct stmt *q = db_query(call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE environment = 0"
-                                            " AND status IN ('open', 'in_progress') AND id < $1"
-                                            " AND coalesce(deadline_ms, $3 + 1) > $3"
-                                            " ORDER BY id DESC LIMIT $2");
-        bind_text(q, 1, before);
-        bind_int(q, 2, PAGE_SCAN_ROWS_MAX);
-        bind_int(q, 3, call->now_ms);
-        return read_feed(call, q, count, ret_jobs, ret_search);
-    }
-    /* tenant: the feed shows every organisation's open live jobs */
-    struct stmt *q = db_query(
-        call->db, "SELECT " JOB_COLUMNS " FROM jobs WHERE environment = 0"
-                  " AND status IN ('open', 'in_progress') AND (payout_cents, id) < ($1, $2)"
-                  " AND coalesce(deadline_ms, $4 + 1) > $4"
-                  " ORDER BY payout_cents DESC, id DESC LIMIT $3");
-    bind_int(q, 1, id_is_none(&feed->before) ? INT64_MAX : feed->before_payout_cents);
-    bind_text(q, 2, before);
-    bind_int(q, 3, PAGE_SCAN_ROWS_MAX);
-    bind_int(q, 4, call->now_ms);
+    struct stmt *q =
+        feed->is_best_paid_first ? query_best_paid(call, feed) : query_newest(call, feed);
+    bind_id(q, 1, &call->actor.worker_id);
+    bind_int(q, 2, call->now_ms);
+    bind_int(q, 3, FEED_SCAN_ROWS_MAX);
     return read_feed(call, q, count, ret_jobs, ret_search);
 }
 

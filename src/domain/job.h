@@ -97,6 +97,10 @@ MUST_USE enum err job_end_all_due(struct call *call, int count, int *ret_count);
 MUST_USE enum err job_rate(struct call *call, struct str id_text, int64_t rating,
                            struct str comment, struct job *ret_job);
 
+/* Full jobs are not looked at: those passed over have all that they take of the worker, or are past
+ * a deadline that is not written down yet. */
+enum { FEED_SCAN_ROWS_MAX = 1000 };
+
 struct job_feed {
     bool      is_best_paid_first;  /* else newest first */
     struct id before;              /* the last row of the page before; empty = from the start */
@@ -104,7 +108,9 @@ struct job_feed {
 };
 
 /* What is open to the acting worker (reservation_is_open_to_worker) of the live environment's live
- * jobs, of every organisation: up to count. The search's last_key is the row's payout. */
+ * jobs, of every organisation: up to count, of FEED_SCAN_ROWS_MAX looked at. The search's last_key
+ * is the row's payout. Of the reservations that have lapsed and are not written down as many free
+ * their slots here, those that lapsed first; the sweeper goes by the same order. */
 MUST_USE enum err job_feed(struct call *call, const struct job_feed *feed, int count,
                            struct job *ret_jobs, struct page_search *ret_search);
 

@@ -196,6 +196,15 @@ static void read_transaction(struct call *call, struct stmt *q, enum transfer_ki
     };
 }
 
+static enum transfer_kind read_kind(struct call *call, struct stmt *q)
+{
+    struct arena_mark  mark = arena_mark(call->arena);
+    enum transfer_kind kind;
+    CHECK(transfer_kind_parse(column_text(q, 1, call->arena), &kind));
+    arena_rewind(call->arena, mark);
+    return kind;
+}
+
 enum err ledger_get(struct call *call, const struct id *org_id, enum environment environment,
                     const struct id *id, struct transaction *ret_transaction)
 {
@@ -206,12 +215,8 @@ enum err ledger_get(struct call *call, const struct id *org_id, enum environment
     bind_id(q, 1, org_id);
     bind_int(q, 2, environment);
     bind_id(q, 3, id);
-    bool               is_there = stmt_step(q);
-    enum transfer_kind kind;
-    if (is_there) {
-        CHECK(transfer_kind_parse(column_text(q, 1, call->arena), &kind));
-        read_transaction(call, q, kind, ret_transaction);
-    }
+    bool is_there = stmt_step(q);
+    if (is_there) read_transaction(call, q, read_kind(call, q), ret_transaction);
     enum err e = stmt_end(q, &call->error);
     if (e || is_there) return e;
     return FAIL(&call->error, ERR_NOT_FOUND, "transaction", "no such transaction");
@@ -228,26 +233,24 @@ enum err ledger_last(struct call *call, const struct id *org_id, enum environmen
 }
 
 enum err ledger_list(struct call *call, enum transfer_kind kind, const struct id *before, int count,
-                     struct transaction *ret_rows, int *ret_count)
+                     struct transaction *ret_rows, struct page_search *ret_search)
 {
     struct stmt *q = db_query(
         call->db, "SELECT id, kind, amount_cents, running_balance_cents, job_id, description,"
                   " expires_ms, created_ms FROM transfers WHERE org_id = $1 AND environment = $2"
-                  " AND id < $3 AND running_balance_cents IS NOT NULL"
-                  " AND (kind = $4 OR $4 IS NULL) ORDER BY id DESC LIMIT $5");
+                  " AND id < $3 ORDER BY id DESC LIMIT $4");
     bind_id(q, 1, &call->actor.org_id);
     bind_int(q, 2, call->actor.environment);
     bind_text(q, 3, id_is_none(before) ? STR("crtx_~") : id_str(before));
-    bind_text(q, 4, kind == TRANSFER_KIND__COUNT ? STR_NONE : str_of(kinds[kind].name));
-    bind_int(q, 5, count);
-    int rows_count = 0;
-    while (rows_count < count && stmt_step(q)) {
-        enum transfer_kind row_kind;
-        CHECK(transfer_kind_parse(column_text(q, 1, call->arena), &row_kind));
-        read_transaction(call, q, row_kind, &ret_rows[rows_count++]);
+    bind_int(q, 4, PAGE_SCAN_ROWS_MAX);
+    struct page_search search = { 0 };
+    while (search.count < count && stmt_step(q)) {
+        struct id          id = column_id(q, 0);
+        enum transfer_kind row_kind = read_kind(call, q);
+        page_search_saw(&search, &id);
+        if (transfer_is_visible(row_kind) && (kind == TRANSFER_KIND__COUNT || kind == row_kind))
+            read_transaction(call, q, row_kind, &ret_rows[search.count++]);
     }
-    enum err e = stmt_end(q, &call->error);
-    if (e) return e;
-    *ret_count = rows_count;
-    return ERR_OK;
+    *ret_search = search;
+    return stmt_end(q, &call->error);
 }

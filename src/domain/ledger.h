@@ -4,6 +4,7 @@
 #define FIRSTHAND_DOMAIN_LEDGER_H
 
 #include "domain/call.h"
+#include "domain/page.h"
 
 enum account {
     ACCOUNT_AVAILABLE,  /* the organisation's spendable credit */
@@ -80,10 +81,11 @@ MUST_USE enum err ledger_get(struct call *call, const struct id *org_id,
                              enum environment environment, const struct id *id,
                              struct transaction *ret_transaction);
 
-/* Newest first: up to count rows older than before (empty = from the newest), of one kind or, with
- * TRANSFER_KIND__COUNT, of all. Their text is owned by the arena. */
+/* Newest first: up to count visible rows older than before (empty = from the newest), of one kind
+ * or, with TRANSFER_KIND__COUNT, of all. Their text is owned by the arena. */
 MUST_USE enum err ledger_list(struct call *call, enum transfer_kind kind, const struct id *before,
-                              int count, struct transaction *ret_rows, int *ret_count);
+                              int count, struct transaction *ret_rows,
+                              struct page_search *ret_search);
 
 const char   *transfer_kind_name(enum transfer_kind kind); /* as in the contract */
 MUST_USE bool transfer_kind_parse(struct str name, enum transfer_kind *ret_kind);

@@ -85,5 +85,6 @@ void page_search_saw(struct page_search *search, const struct id *id)
 
 bool page_search_is_cut(const struct page_search *search)
 {
-    return search->is_full || search->seen_count == PAGE_SCAN_ROWS_MAX;
+    int rows_max = search->rows_max > 0 ? search->rows_max : PAGE_SCAN_ROWS_MAX;
+    return search->is_full || search->seen_count == rows_max;
 }

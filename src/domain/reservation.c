@@ -127,7 +127,8 @@ enum err reservation_lapse_due(struct call *call, struct job *job)
 static enum err lapse_next_due(struct call *call, int *ret_lapsed)
 {
     struct stmt *q = db_query(call->db, "SELECT job_id FROM reservations"
-                                        " WHERE state = 'held' AND expires_ms <= $1 LIMIT 1");
+                                        " WHERE state = 'held' AND expires_ms <= $1"
+                                        " ORDER BY expires_ms LIMIT 1");
     bind_int(q, 1, call->now_ms);
     bool      is_due = stmt_step(q);
     struct id job_id = is_due ? column_id(q, 0) : (struct id){ 0 };

@@ -81,6 +81,7 @@ enum err slot_check_files(struct call *call, const struct job *job, const struct
 
 enum err slot_check_free(struct call *call, const struct job *job)
 {
+    if (job_is_live(job) && job_slots_free(job) > 0) return ERR_OK;
     int64_t  slots;
     enum err e = reservation_slots_open(call, job, &slots);
     if (e) return e;

@@ -131,12 +131,16 @@ static void compare_transaction(struct model *model, int number, const struct tr
 /* Every row of the statement, in order: the listing is newest first, the reference oldest first. */
 static void compare_statement(struct model *model, int org)
 {
-    static const struct id newest;
-    int                    expected = transactions_of(&model->ref, org), count;
+    int                 expected = transactions_of(&model->ref, org), count = 0;
     struct transaction *rows = NEW(&model->market->arena, struct transaction, (size_t)expected + 1);
+    struct page_search  search = { 0 };
     become_buyer(model, org);
-    DONE(model->market, ledger_list(&model->market->call, TRANSFER_KIND__COUNT, &newest,
-                                    expected + 1, rows, &count));
+    do {
+        struct id before = search.last_seen;
+        DONE(model->market, ledger_list(&model->market->call, TRANSFER_KIND__COUNT, &before,
+                                        expected + 1 - count, &rows[count], &search));
+        count += search.count;
+    } while (page_search_is_cut(&search));
     must_be(model, "count of transactions", org, count, expected);
     for (int i = 0; i < model->ref.rows_count; i++)
         if (model->ref.rows[i].org == org) compare_transaction(model, i, &rows[--count]);
@@ -168,6 +172,45 @@ static void compare_workers(struct model *model)
     }
 }
 
+/* The acting worker's feed, page by page. Owned by the arena. */
+static struct job *read_feed(struct model *model, bool is_best_paid_first, int *ret_count)
+{
+    enum { PAGE = 50 };
+    struct market     *market = model->market;
+    struct job_feed    feed = { .is_best_paid_first = is_best_paid_first };
+    struct page_search search = { .count = PAGE };
+    struct job        *rows = NEW(&market->arena, struct job, (size_t)model->ref.jobs_count + PAGE);
+    int                count = 0;
+    while (search.count == PAGE || page_search_is_cut(&search)) {
+        DONE(market, job_feed(&market->call, &feed, PAGE, &rows[count], &search));
+        count += search.count;
+        feed.before = search.last_seen;
+        feed.before_payout_cents = search.last_key;
+        MODEL_CHECK(model, count <= model->ref.jobs_count, "a feed of more jobs than there are");
+    }
+    *ret_count = count;
+    return rows;
+}
+
+static void compare_feed(struct model *model, int worker)
+{
+    int expected = 0, count, best_count;
+    market_as_worker(model->market, &model->workers[worker]);
+    struct job *rows = read_feed(model, false, &count);
+    struct job *best = read_feed(model, true, &best_count);
+    for (int i = model->ref.jobs_count - 1; i >= 0; i--) {
+        if (!ref_is_open_to(&model->ref, i, worker)) continue;
+        bool is_there = expected < count && id_eq(&rows[expected].id, &model->ref.jobs[i].id);
+        must_be(model, "job in the feed", i, is_there, true);
+        expected++;
+    }
+    must_be(model, "length of the feed", worker, count, expected);
+    must_be(model, "length of the best paid", worker, best_count, expected);
+    for (int i = 1; i < best_count; i++)
+        must_be(model, "order of the best paid", i,
+                best[i - 1].payout_cents >= best[i].payout_cents, true);
+}
+
 void compare_all(struct model *model)
 {
     struct market    *market = model->market;
@@ -184,6 +227,8 @@ void compare_all(struct model *model)
     compare_lots(model);
     compare_submissions(model);
     compare_workers(model);
+    for (int i = 0; i < REF_WORKERS; i++)
+        compare_feed(model, i);
     must_be(model, "files to deliver", 0,
             market_int(market, "SELECT count(*) FROM files WHERE delivered_ms IS NULL"),
             model->ref.deliveries_due);

@@ -512,6 +512,18 @@ static inline bool ref_gave_enough_files(const struct ref *ref, int job, int wor
     return files >= ref->jobs[job].files_per_worker;
 }
 
+/* Is the job in the worker's feed? */
+static inline bool ref_is_open_to(const struct ref *ref, int number, int worker)
+{
+    const struct ref_job *job = &ref->jobs[number];
+    if (ref_is_test(job->org) || !ref_is_live(ref, job)) return false;
+    for (int i = 0; i < ref->leases_count; i++)
+        if (ref->leases[i].job == number && ref->leases[i].worker == worker &&
+            ref->leases[i].state == REF_HELD)
+            return true;
+    return ref_slots(job) > 0 && !ref_gave_enough_files(ref, number, worker);
+}
+
 static inline int64_t ref_lease_end(const struct ref *ref, int job, int64_t accepted_ms)
 {
     int64_t deadline_ms = ref->jobs[job].deadline_ms;

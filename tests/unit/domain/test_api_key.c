@@ -497,9 +497,9 @@ static void malformed_ids_do_not_exist(void **state)
 
 static int listed(struct call *call, const struct id *before, int count, struct api_key *rows)
 {
-    int found = -1;
-    assert_done(call, api_key_list(call, before, count, rows, &found));
-    return found;
+    struct page_search search = { 0 };
+    assert_done(call, api_key_list(call, before, count, rows, &search));
+    return search.count;
 }
 
 static void live_key_lists_both_environments_and_test_key_its_own(void **state)
@@ -537,6 +537,37 @@ static void list_goes_on_after_a_row(void **state)
     assert_int_equal(listed(call, &before, 2, rows), 2);
     assert_true(id_eq(&rows[0].id, &made[0].id));
     assert_int_equal(listed(call, &fixture->live.id, 2, rows), 0);
+}
+
+/* Live keys, newer than any that a test makes. */
+static void fill_with_live_keys(struct fixture *fixture, int count)
+{
+    struct error error = { 0 };
+    struct stmt *q = db_query(
+        fixture->call->db, "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1"
+                           " FROM numbers WHERE n < $2) INSERT INTO api_keys (id, org_id,"
+                           " environment, name, prefix, hint, hash, scopes, status, created_ms)"
+                           " SELECT printf('key_7ZZZZZZZZZZZZZZZZZZZ%06d', n), $1, 0, '', '', '',"
+                           " printf('%d', n), 0, 'active', 0 FROM numbers");
+    bind_id(q, 1, &fixture->org);
+    bind_int(q, 2, count);
+    assert_int_equal(stmt_run(q, &error, NULL), ERR_OK);
+}
+
+static void list_is_cut_after_so_many_keys_and_goes_on_behind_the_last(void **state)
+{
+    struct fixture    *fixture = *state;
+    struct call       *call = fixture->call;
+    struct api_key     row;
+    struct id          none = { 0 };
+    struct page_search search;
+    fill_with_live_keys(fixture, PAGE_SCAN_ROWS_MAX + 1);
+    act_as(call, &fixture->test);
+    assert_done(call, api_key_list(call, &none, 1, &row, &search));
+    assert_int_equal(search.count, 0);
+    assert_true(page_search_is_cut(&search));
+    assert_int_equal(listed(call, &search.last_seen, 1, &row), 1);
+    assert_true(id_eq(&row.id, &fixture->test.id));
 }
 
 static void list_shows_states_as_they_are_now(void **state)
@@ -603,6 +634,7 @@ int main(void)
         key_test(malformed_ids_do_not_exist),
         key_test(live_key_lists_both_environments_and_test_key_its_own),
         key_test(list_goes_on_after_a_row),
+        key_test(list_is_cut_after_so_many_keys_and_goes_on_behind_the_last),
         key_test(list_shows_states_as_they_are_now),
         key_test(last_use_only_moves_forward),
     };

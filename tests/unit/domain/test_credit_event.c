@@ -14,9 +14,9 @@ static void transaction_is_told_as_the_api_shows_it(void **state)
     struct market *market = *state;
     market_grant(market, 250);
     struct transaction rows[1];
-    int                count;
+    struct page_search search;
     DONE(market,
-         ledger_list(&market->call, TRANSFER_KIND__COUNT, &(struct id){ 0 }, 1, rows, &count));
+         ledger_list(&market->call, TRANSFER_KIND__COUNT, &(struct id){ 0 }, 1, rows, &search));
     DONE(market, credit_event(&market->call, EVENT_CREDITS_PURCHASED, &market->org_id,
                               ENVIRONMENT_LIVE, &rows[0]));
     billing_assert_last(market, "credits.purchased", "\"object\":\"credit_transaction\"");

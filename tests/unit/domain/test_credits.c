@@ -52,11 +52,11 @@ static int64_t rows_of(struct market *market, enum transfer_kind kind)
 static void assert_row(struct market *market, int number, enum transfer_kind kind, int64_t cents)
 {
     struct transaction rows[8];
-    int                count;
+    struct page_search search;
     market_as_buyer(market);
     DONE(market,
-         ledger_list(&market->call, TRANSFER_KIND__COUNT, &(struct id){ 0 }, 8, rows, &count));
-    assert_true(number < count);
+         ledger_list(&market->call, TRANSFER_KIND__COUNT, &(struct id){ 0 }, 8, rows, &search));
+    assert_true(number < search.count);
     assert_int_equal(rows[number].kind, kind);
     assert_int_equal(rows[number].amount_cents, cents);
 }

@@ -257,8 +257,17 @@ static void feed_leaves_out_what_is_full_for_the_worker(void **state)
     assert_int_equal(search.count, 2);
 }
 
-/* Full copies of a job, older and better paid than any that a test makes. */
-static void fill_with_full_jobs(struct market *market, const struct job *model, int count)
+/* Many copies of a job that pay more than any that a test makes; their ids end with 1, 2, 3. */
+struct copies {
+    const char *prefix; /* of their ids */
+    int         count;
+    int64_t     needed, pending, reserved, files_per_worker;
+};
+
+static const char OLDER[] = "00000000000000000000", NEWER[] = "7ZZZZZZZZZZZZZZZZZZZ";
+
+static void fill_with_copies(struct market *market, const struct job *model,
+                             const struct copies *copies)
 {
     struct error error = { 0 };
     struct stmt *q = db_query(
@@ -266,24 +275,85 @@ static void fill_with_full_jobs(struct market *market, const struct job *model, 
                     " WHERE n < $2) INSERT INTO jobs (id, org_id, environment, type, description,"
                     " files_needed, formats, price_cents, fee_ppm, payout_cents, metadata,"
                     " min_stars, created_ms, status, files_approved, files_pending,"
-                    " slots_reserved, escrow_cents)"
-                    " SELECT printf('job_00000000000000000000%06d', n), org_id, environment, type,"
-                    " description, 1, formats, 1000, 0, 1000, metadata, min_stars, created_ms,"
-                    " 'open', 0, 1, 0, 0 FROM jobs, numbers WHERE id = $1");
+                    " slots_reserved, escrow_cents, max_files_per_worker)"
+                    " SELECT printf('job_%s%06d', $3, n), org_id, environment, type, description,"
+                    " $4, formats, 1000, 0, 1000, metadata, min_stars, created_ms,"
+                    " 'open', 0, $5, $6, 0, $7 FROM jobs, numbers WHERE id = $1");
     bind_id(q, 1, &model->id);
-    bind_int(q, 2, count);
+    bind_int(q, 2, copies->count);
+    bind_text(q, 3, str_of(copies->prefix));
+    bind_int(q, 4, copies->needed);
+    bind_int(q, 5, copies->pending);
+    bind_int(q, 6, copies->reserved);
+    bind_nonzero(q, 7, copies->files_per_worker);
     if (stmt_run(q, &error, NULL)) fail_msg("%s: %s", error.slug, error.detail);
+    market->is_broken = true; /* their money and files are nowhere */
+}
+
+/* A file of the worker for every job that takes only so many of one. */
+static void fill_with_files(struct market *market, const struct id *worker_id)
+{
+    struct error error = { 0 };
+    struct stmt *q =
+        db_query(market->db, "INSERT INTO submissions (id, job_id, org_id, environment, worker_id,"
+                             " attempt, status, media_type, size_bytes, sha256, created_ms)"
+                             " SELECT 'sub_' || substr(id, 5), id, org_id, environment, $1, 1,"
+                             " 'pending_score', 0, 1, '', created_ms FROM jobs"
+                             " WHERE max_files_per_worker IS NOT NULL");
+    bind_id(q, 1, worker_id);
+    if (stmt_run(q, &error, NULL)) fail_msg("%s: %s", error.slug, error.detail);
+}
+
+/* A held slot for every job that has one reserved, the next expiring a millisecond later. */
+static void fill_with_reservations(struct market *market, const struct id *worker_id)
+{
+    struct error error = { 0 };
+    struct stmt *q =
+        db_query(market->db, "INSERT INTO reservations (id, job_id, worker_id, submission_id,"
+                             " attempt, state, accepted_ms, renewed_ms, expires_ms)"
+                             " SELECT 'rsv_' || substr(id, 5), id, $1, 'sub_' || substr(id, 5),"
+                             " 1, 'held', $2, $2, $2 + CAST(substr(id, -6) AS BIGINT)"
+                             " FROM jobs WHERE slots_reserved > 0");
+    bind_id(q, 1, worker_id);
+    bind_int(q, 2, market->now_ms);
+    if (stmt_run(q, &error, NULL)) fail_msg("%s: %s", error.slug, error.detail);
+}
+
+/* What the store has done for all statements of the connection, in steps of its machine. */
+static int64_t steps_done(struct market *market)
+{
+    return market_int(market, "SELECT sum(nstep) FROM sqlite_stmt");
+}
+
+static void feed_does_not_read_full_jobs(void **state)
+{
+    struct market      *market = *state;
+    struct id           worker_id = market_worker(market);
+    struct job          open = market_job(market, 1, 10), row;
+    struct page_search  search;
+    const struct copies full = { .prefix = NEWER, .count = 2000, .needed = 1, .pending = 1 };
+    fill_with_copies(market, &open, &full);
+    market_as_worker(market, &worker_id);
+    for (int best_paid = 0; best_paid < 2; best_paid++) {
+        struct job_feed feed = { .is_best_paid_first = best_paid };
+        int64_t         steps_before = steps_done(market);
+        DONE(market, job_feed(&market->call, &feed, 1, &row, &search));
+        assert_in_range(steps_done(market) - steps_before, 1, full.count);
+        assert_true(search.count == 1 && id_eq(&row.id, &open.id));
+        assert_false(page_search_is_cut(&search));
+    }
 }
 
 static void feed_is_cut_after_so_many_jobs_and_goes_on_behind_the_last(void **state)
 {
-    struct market     *market = *state;
-    struct id          worker_id = market_worker(market);
-    struct job         open = market_job(market, 1, 10), row;
-    struct page_search search;
-    struct job_feed    feed = { .is_best_paid_first = true };
-    market->is_broken = true; /* their files are nowhere */
-    fill_with_full_jobs(market, &open, PAGE_SCAN_ROWS_MAX + 1);
+    struct market      *market = *state;
+    struct id           worker_id = market_worker(market);
+    struct job          open = market_job(market, 1, 10), row;
+    struct page_search  search;
+    struct job_feed     feed = { .is_best_paid_first = true };
+    const struct copies his = { OLDER, FEED_SCAN_ROWS_MAX + 1, 2, 1, 0, 1 };
+    fill_with_copies(market, &open, &his);
+    fill_with_files(market, &worker_id);
     market_as_worker(market, &worker_id);
     DONE(market, job_feed(&market->call, &feed, 1, &row, &search));
     assert_int_equal(search.count, 0);
@@ -295,6 +365,28 @@ static void feed_is_cut_after_so_many_jobs_and_goes_on_behind_the_last(void **st
     DONE(market, job_feed(&market->call, &feed, 1, &row, &search));
     assert_int_equal(search.count, 1);
     assert_true(id_eq(&row.id, &open.id));
+}
+
+static void feed_has_the_slots_that_lapsed_first_when_very_many_wait_for_the_sweeper(void **state)
+{
+    struct market      *market = *state;
+    struct id           holder_id = market_worker(market), worker_id = market_worker(market);
+    struct job          open = market_job(market, 1, 10), row;
+    struct page_search  search;
+    struct job_feed     feed = { 0 };
+    int                 lapsed;
+    const struct copies held = { NEWER, FEED_SCAN_ROWS_MAX + 1, 1, 0, 1, 0 };
+    fill_with_copies(market, &open, &held);
+    fill_with_reservations(market, &holder_id);
+    market_as_worker(market, &worker_id);
+    DONE(market, job_feed(&market->call, &feed, 1, &row, &search));
+    assert_true(id_eq(&row.id, &open.id));
+    market->now_ms += held.count;
+    DONE(market, job_feed(&market->call, &feed, 1, &row, &search));
+    assert_string_equal(row.id.text, "job_7ZZZZZZZZZZZZZZZZZZZ001000");
+    DONE(market, reservation_lapse_all_due(&market->call, 1, &lapsed));
+    DONE(market, job_feed(&market->call, &feed, 1, &row, &search));
+    assert_string_equal(row.id.text, "job_7ZZZZZZZZZZZZZZZZZZZ001001");
 }
 
 /* --- states --- */
@@ -544,7 +636,9 @@ int main(void)
         market_test(list_is_newest_first_and_filters_combine),
         market_test(feed_shows_open_live_jobs_by_time_or_pay),
         market_test(feed_leaves_out_what_is_full_for_the_worker),
+        market_test(feed_does_not_read_full_jobs),
         market_test(feed_is_cut_after_so_many_jobs_and_goes_on_behind_the_last),
+        market_test(feed_has_the_slots_that_lapsed_first_when_very_many_wait_for_the_sweeper),
         market_test(job_completes_exactly_with_its_last_approval),
         market_test(job_of_one_file_goes_from_open_to_completed),
         market_test(job_stays_open_through_rejections),

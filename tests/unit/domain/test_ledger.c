@@ -200,18 +200,19 @@ static void ledger_running_balances_chain_and_end_at_the_balance(void **state)
         DONE(market, ledger_post(&market->call, &transfer));
     }
     struct transaction rows[20];
-    int                count;
+    struct page_search search;
     market_as_buyer(market);
     DONE(market,
-         ledger_list(&market->call, TRANSFER_KIND__COUNT, &(struct id){ 0 }, 20, rows, &count));
-    assert_int_equal(count, 5); /* the first credit and four of the steps */
+         ledger_list(&market->call, TRANSFER_KIND__COUNT, &(struct id){ 0 }, 20, rows, &search));
+    assert_int_equal(search.count, 5); /* the first credit and four of the steps */
     assert_int_equal(rows[0].running_balance_cents, market_balance(market).balance_cents);
-    for (int i = 0; i + 1 < count; i++) {
+    for (int i = 0; i + 1 < search.count; i++) {
         assert_true(strcmp(rows[i].id.text, rows[i + 1].id.text) > 0);
         assert_int_equal(rows[i].running_balance_cents,
                          rows[i + 1].running_balance_cents + rows[i].amount_cents);
     }
-    assert_int_equal(rows[count - 1].running_balance_cents, rows[count - 1].amount_cents);
+    assert_int_equal(rows[search.count - 1].running_balance_cents,
+                     rows[search.count - 1].amount_cents);
 }
 
 static void balance_is_of_the_time_it_last_moved(void **state)
@@ -234,14 +235,14 @@ static void ledger_lists_one_kind_signed_as_the_balance_moved(void **state)
     DONE(market, ledger_post(&market->call, &held));
     DONE(market, ledger_post(&market->call, &bonus));
     struct transaction rows[5];
-    int                count;
+    struct page_search search;
     DONE(market,
-         ledger_list(&market->call, TRANSFER_DEDUCTION, &(struct id){ 0 }, 5, rows, &count));
-    assert_int_equal(count, 1);
+         ledger_list(&market->call, TRANSFER_DEDUCTION, &(struct id){ 0 }, 5, rows, &search));
+    assert_int_equal(search.count, 1);
     assert_int_equal(rows[0].kind, TRANSFER_DEDUCTION);
     assert_int_equal(rows[0].amount_cents, -30);
-    DONE(market, ledger_list(&market->call, TRANSFER_PAYOUT, &(struct id){ 0 }, 5, rows, &count));
-    assert_int_equal(count, 0);
+    DONE(market, ledger_list(&market->call, TRANSFER_PAYOUT, &(struct id){ 0 }, 5, rows, &search));
+    assert_int_equal(search.count, 0);
 }
 
 static void ledger_pages_neither_skip_nor_repeat(void **state)
@@ -251,18 +252,52 @@ static void ledger_pages_neither_skip_nor_repeat(void **state)
     for (int i = 0; i < 7; i++) {
         DONE(market, ledger_post(&market->call, &bonus));
     }
-    struct id before = { 0 };
-    int       seen = 0, count;
+    struct id          before = { 0 };
+    int                seen = 0;
+    struct page_search search;
     do {
         struct transaction rows[3];
-        DONE(market, ledger_list(&market->call, TRANSFER_KIND__COUNT, &before, 3, rows, &count));
-        for (int i = 0; i < count; i++) {
+        DONE(market, ledger_list(&market->call, TRANSFER_KIND__COUNT, &before, 3, rows, &search));
+        for (int i = 0; i < search.count; i++) {
             assert_true(id_is_none(&before) || strcmp(rows[i].id.text, before.text) < 0);
             before = rows[i].id;
         }
-        seen += count;
-    } while (count == 3);
+        seen += search.count;
+    } while (search.count == 3);
     assert_int_equal(seen, 8);
+}
+
+/* Rows that the listing does not show, newer than any that a test makes. */
+static void fill_with_fees(struct market *market, int count)
+{
+    struct error error = { 0 };
+    struct stmt *q = db_query(
+        market->db, "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers"
+                    " WHERE n < $2) INSERT INTO transfers (org_id, environment, id, kind, debit,"
+                    " credit, amount_cents, created_ms)"
+                    " SELECT $1, 0, printf('crtx_7ZZZZZZZZZZZZZZZZZZZ%06d', n), 'fee', 'escrow',"
+                    " 'platform', 1, 0 FROM numbers");
+    bind_id(q, 1, &market->org_id);
+    bind_int(q, 2, count);
+    if (stmt_run(q, &error, NULL)) fail_msg("%s: %s", error.slug, error.detail);
+    market->is_broken = true; /* no job pays them */
+}
+
+static void ledger_list_is_cut_after_so_many_rows_and_goes_on_behind_the_last(void **state)
+{
+    struct market     *market = *state;
+    struct id          newest = { 0 }, before;
+    struct transaction row;
+    struct page_search search;
+    fill_with_fees(market, PAGE_SCAN_ROWS_MAX + 1);
+    DONE(market, ledger_list(&market->call, TRANSFER_KIND__COUNT, &newest, 1, &row, &search));
+    assert_int_equal(search.count, 0);
+    assert_true(page_search_is_cut(&search));
+    assert_string_equal(search.last_seen.text, "crtx_7ZZZZZZZZZZZZZZZZZZZ000002");
+    before = search.last_seen;
+    DONE(market, ledger_list(&market->call, TRANSFER_KIND__COUNT, &before, 1, &row, &search));
+    assert_int_equal(search.count, 1);
+    assert_int_equal(row.running_balance_cents, MARKET_CREDITS_CENTS);
 }
 
 static void ledger_keeps_live_and_test_apart(void **state)
@@ -283,10 +318,10 @@ static void ledger_shows_an_organisation_its_own_rows_only(void **state)
     struct id      other = market_organisation(market, 0);
     market->actor.org_id = other;
     struct transaction rows[5];
-    int                count;
+    struct page_search search;
     DONE(market,
-         ledger_list(&market->call, TRANSFER_KIND__COUNT, &(struct id){ 0 }, 5, rows, &count));
-    assert_int_equal(count, 0);
+         ledger_list(&market->call, TRANSFER_KIND__COUNT, &(struct id){ 0 }, 5, rows, &search));
+    assert_int_equal(search.count, 0);
 }
 
 static void ledger_balance_of_unknown_organisation_is_not_found(void **state)
@@ -327,6 +362,7 @@ int main(void)
         ledger_test(balance_is_of_the_time_it_last_moved),
         ledger_test(ledger_lists_one_kind_signed_as_the_balance_moved),
         ledger_test(ledger_pages_neither_skip_nor_repeat),
+        ledger_test(ledger_list_is_cut_after_so_many_rows_and_goes_on_behind_the_last),
         ledger_test(ledger_keeps_live_and_test_apart),
         ledger_test(ledger_shows_an_organisation_its_own_rows_only),
         ledger_test(ledger_balance_of_unknown_organisation_is_not_found),
