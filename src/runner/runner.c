@@ -34,11 +34,13 @@ struct runner_thread {
 
 struct runners {
     struct runner_services services;
-    pthread_mutex_t        lock;
+    pthread_mutex_t        sweep_lock; /* one sweep at a time */
+    pthread_mutex_t        lock;       /* for all below */
     pthread_cond_t         woken;    /* tasks were added, the clock moved, or stop */
     pthread_cond_t         advanced; /* a task ended */
     int64_t                wakes_count;
     int                    busy_count;
+    int64_t                ended_count; /* tasks that were run */
     bool                   is_stopping;
     int                    threads_count; /* of tasks; the sweeper is one more */
     struct runner_thread   threads[RUNNER_THREADS_MAX];
@@ -189,6 +191,7 @@ static int64_t run_due_tasks(struct runners *runners, enum task_kind kind)
         if (!run_one(services, kind)) return MS_PER_SECOND;
         pthread_mutex_lock(&runners->lock);
         bool is_stopping = runners->is_stopping;
+        runners->ended_count++;
         pthread_cond_broadcast(&runners->advanced);
         pthread_mutex_unlock(&runners->lock);
         if (is_stopping) return 0;
@@ -214,13 +217,21 @@ static void *work(void *argument)
     return NULL;
 }
 
+/* After one that is under way, so that what it had taken on is written down, too. */
+static void sweep_once(struct runners *runners)
+{
+    pthread_mutex_lock(&runners->sweep_lock);
+    sweep_run(&runners->services);
+    pthread_mutex_unlock(&runners->sweep_lock);
+}
+
 static void *sweep(void *argument)
 {
     struct runners *runners = argument;
     pthread_mutex_lock(&runners->lock);
     while (!runners->is_stopping) {
         pthread_mutex_unlock(&runners->lock);
-        sweep_run(&runners->services);
+        sweep_once(runners);
         pthread_mutex_lock(&runners->lock);
         /* Only time and stop end the wait: a wake is for tasks. */
         int64_t until_us = world_monotonic_us() + SWEEP_EVERY_MS * 1000;
@@ -252,6 +263,7 @@ struct runners *runners_start(const struct runner_services *services)
     runners->services = *services;
     runners->services.after_commit.tasks_added = on_tasks_added;
     runners->services.after_commit.tasks_context = runners;
+    CHECK(pthread_mutex_init(&runners->sweep_lock, NULL) == 0);
     CHECK(pthread_mutex_init(&runners->lock, NULL) == 0);
     CHECK(pthread_cond_init(&runners->woken, NULL) == 0);
     CHECK(pthread_cond_init(&runners->advanced, NULL) == 0);
@@ -285,13 +297,18 @@ static bool has_due(struct runners *runners)
 
 void runners_run_due(struct runners *runners, int64_t wait_ms)
 {
-    sweep_run(&runners->services);
+    sweep_once(runners);
     runners_wake(runners);
     int64_t until_us = world_monotonic_us() + wait_ms * 1000;
     for (;;) {
+        pthread_mutex_lock(&runners->lock);
+        int64_t seen_ended = runners->ended_count;
+        pthread_mutex_unlock(&runners->lock);
         bool is_due = has_due(runners);
         pthread_mutex_lock(&runners->lock);
-        bool is_done = !is_due && runners->busy_count == 0;
+        /* One that ended since may have added another. */
+        bool is_quiet = runners->busy_count == 0 && runners->ended_count == seen_ended;
+        bool is_done = !is_due && is_quiet;
         bool is_late = world_monotonic_us() >= until_us;
         if (!is_done && !is_late) {
             struct timespec soon = in_ms(LOOK_AGAIN_MS);
@@ -318,5 +335,6 @@ void runners_stop(struct runners *runners)
     pthread_cond_destroy(&runners->woken);
     pthread_cond_destroy(&runners->advanced);
     pthread_mutex_destroy(&runners->lock);
+    pthread_mutex_destroy(&runners->sweep_lock);
     free(runners);
 }
