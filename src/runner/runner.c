@@ -36,8 +36,8 @@ struct runners {
     struct runner_services services;
     pthread_mutex_t        sweep_lock; /* one sweep at a time */
     pthread_mutex_t        lock;       /* for all below */
-    pthread_cond_t         woken;    /* tasks were added, the clock moved, or stop */
-    pthread_cond_t         advanced; /* a task ended */
+    pthread_cond_t         woken;      /* tasks were added, the clock moved, or stop */
+    pthread_cond_t         advanced;   /* a task ended */
     int64_t                wakes_count;
     int                    busy_count;
     int64_t                ended_count; /* tasks that were run */
