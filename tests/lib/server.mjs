@@ -251,6 +251,7 @@ export async function start(settings = {}) {
   try {
     await server.launch();
   } catch (e) {
+    server.place.release();
     await rm(dataDir, { recursive: true, force: true });
     throw e;
   }
