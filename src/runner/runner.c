@@ -34,10 +34,9 @@ struct runner_thread {
 
 struct runners {
     struct runner_services services;
-    pthread_mutex_t        sweep_lock; /* one sweep at a time */
-    pthread_mutex_t        lock;       /* for all below */
-    pthread_cond_t         woken;      /* tasks were added, the clock moved, or stop */
-    pthread_cond_t         advanced;   /* a task ended */
+    pthread_mutex_t        lock;
+    pthread_cond_t         woken;    /* tasks were added, the clock moved, or stop */
+    pthread_cond_t         advanced; /* a task ended */
     int64_t                wakes_count;
     int                    busy_count;
     int64_t                ended_count; /* tasks that were run */
@@ -45,6 +44,7 @@ struct runners {
     int                    threads_count; /* of tasks; the sweeper is one more */
     struct runner_thread   threads[RUNNER_THREADS_MAX];
     pthread_t              sweeper;
+    pthread_mutex_t        sweeping; /* whoever waits for a sweep waits for that under way, too */
     struct webhook_runner *webhooks;
 };
 
@@ -217,12 +217,11 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* After one that is under way, so that what it had taken on is written down, too. */
-static void sweep_once(struct runners *runners)
+static void sweep_in_turn(struct runners *runners)
 {
-    pthread_mutex_lock(&runners->sweep_lock);
+    pthread_mutex_lock(&runners->sweeping);
     sweep_run(&runners->services);
-    pthread_mutex_unlock(&runners->sweep_lock);
+    pthread_mutex_unlock(&runners->sweeping);
 }
 
 static void *sweep(void *argument)
@@ -231,7 +230,7 @@ static void *sweep(void *argument)
     pthread_mutex_lock(&runners->lock);
     while (!runners->is_stopping) {
         pthread_mutex_unlock(&runners->lock);
-        sweep_once(runners);
+        sweep_in_turn(runners);
         pthread_mutex_lock(&runners->lock);
         /* Only time and stop end the wait: a wake is for tasks. */
         int64_t until_us = world_monotonic_us() + SWEEP_EVERY_MS * 1000;
@@ -263,8 +262,8 @@ struct runners *runners_start(const struct runner_services *services)
     runners->services = *services;
     runners->services.after_commit.tasks_added = on_tasks_added;
     runners->services.after_commit.tasks_context = runners;
-    CHECK(pthread_mutex_init(&runners->sweep_lock, NULL) == 0);
     CHECK(pthread_mutex_init(&runners->lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&runners->sweeping, NULL) == 0);
     CHECK(pthread_cond_init(&runners->woken, NULL) == 0);
     CHECK(pthread_cond_init(&runners->advanced, NULL) == 0);
     runners->webhooks = webhook_runner_start(services); /* finds by itself what it adds */
@@ -295,20 +294,25 @@ static bool has_due(struct runners *runners)
     return webhook_runner_has_due(&runners->services);
 }
 
+static int64_t count_ended(struct runners *runners)
+{
+    pthread_mutex_lock(&runners->lock);
+    int64_t count = runners->ended_count;
+    pthread_mutex_unlock(&runners->lock);
+    return count;
+}
+
 void runners_run_due(struct runners *runners, int64_t wait_ms)
 {
-    sweep_once(runners);
+    sweep_in_turn(runners);
     runners_wake(runners);
     int64_t until_us = world_monotonic_us() + wait_ms * 1000;
     for (;;) {
+        /* A task that ends meanwhile may have added another since that was looked for. */
+        int64_t seen_ended = count_ended(runners);
+        bool    is_due = has_due(runners);
         pthread_mutex_lock(&runners->lock);
-        int64_t seen_ended = runners->ended_count;
-        pthread_mutex_unlock(&runners->lock);
-        bool is_due = has_due(runners);
-        pthread_mutex_lock(&runners->lock);
-        /* One that ended since may have added another. */
-        bool is_quiet = runners->busy_count == 0 && runners->ended_count == seen_ended;
-        bool is_done = !is_due && is_quiet;
+        bool is_done = !is_due && runners->busy_count == 0 && runners->ended_count == seen_ended;
         bool is_late = world_monotonic_us() >= until_us;
         if (!is_done && !is_late) {
             struct timespec soon = in_ms(LOOK_AGAIN_MS);
@@ -332,9 +336,9 @@ void runners_stop(struct runners *runners)
     webhook_runner_stop(runners->webhooks);
     sweep_uses(&runners->services);
     sweep_seal(&runners->services); /* nobody writes any more */
+    pthread_mutex_destroy(&runners->sweeping);
     pthread_cond_destroy(&runners->woken);
     pthread_cond_destroy(&runners->advanced);
     pthread_mutex_destroy(&runners->lock);
-    pthread_mutex_destroy(&runners->sweep_lock);
     free(runners);
 }
