@@ -39,10 +39,12 @@ struct runners {
     pthread_cond_t         advanced; /* a task ended */
     int64_t                wakes_count;
     int                    busy_count;
+    int64_t                ended_count; /* tasks that were run */
     bool                   is_stopping;
     int                    threads_count; /* of tasks; the sweeper is one more */
     struct runner_thread   threads[RUNNER_THREADS_MAX];
     pthread_t              sweeper;
+    pthread_mutex_t        sweeping; /* whoever waits for a sweep waits for that under way, too */
     struct webhook_runner *webhooks;
 };
 
@@ -189,6 +191,7 @@ static int64_t run_due_tasks(struct runners *runners, enum task_kind kind)
         if (!run_one(services, kind)) return MS_PER_SECOND;
         pthread_mutex_lock(&runners->lock);
         bool is_stopping = runners->is_stopping;
+        runners->ended_count++;
         pthread_cond_broadcast(&runners->advanced);
         pthread_mutex_unlock(&runners->lock);
         if (is_stopping) return 0;
@@ -214,13 +217,20 @@ static void *work(void *argument)
     return NULL;
 }
 
+static void sweep_in_turn(struct runners *runners)
+{
+    pthread_mutex_lock(&runners->sweeping);
+    sweep_run(&runners->services);
+    pthread_mutex_unlock(&runners->sweeping);
+}
+
 static void *sweep(void *argument)
 {
     struct runners *runners = argument;
     pthread_mutex_lock(&runners->lock);
     while (!runners->is_stopping) {
         pthread_mutex_unlock(&runners->lock);
-        sweep_run(&runners->services);
+        sweep_in_turn(runners);
         pthread_mutex_lock(&runners->lock);
         /* Only time and stop end the wait: a wake is for tasks. */
         int64_t until_us = world_monotonic_us() + SWEEP_EVERY_MS * 1000;
@@ -253,6 +263,7 @@ struct runners *runners_start(const struct runner_services *services)
     runners->services.after_commit.tasks_added = on_tasks_added;
     runners->services.after_commit.tasks_context = runners;
     CHECK(pthread_mutex_init(&runners->lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&runners->sweeping, NULL) == 0);
     CHECK(pthread_cond_init(&runners->woken, NULL) == 0);
     CHECK(pthread_cond_init(&runners->advanced, NULL) == 0);
     runners->webhooks = webhook_runner_start(services); /* finds by itself what it adds */
@@ -283,15 +294,25 @@ static bool has_due(struct runners *runners)
     return webhook_runner_has_due(&runners->services);
 }
 
+static int64_t count_ended(struct runners *runners)
+{
+    pthread_mutex_lock(&runners->lock);
+    int64_t count = runners->ended_count;
+    pthread_mutex_unlock(&runners->lock);
+    return count;
+}
+
 void runners_run_due(struct runners *runners, int64_t wait_ms)
 {
-    sweep_run(&runners->services);
+    sweep_in_turn(runners);
     runners_wake(runners);
     int64_t until_us = world_monotonic_us() + wait_ms * 1000;
     for (;;) {
-        bool is_due = has_due(runners);
+        /* A task that ends meanwhile may have added another since that was looked for. */
+        int64_t seen_ended = count_ended(runners);
+        bool    is_due = has_due(runners);
         pthread_mutex_lock(&runners->lock);
-        bool is_done = !is_due && runners->busy_count == 0;
+        bool is_done = !is_due && runners->busy_count == 0 && runners->ended_count == seen_ended;
         bool is_late = world_monotonic_us() >= until_us;
         if (!is_done && !is_late) {
             struct timespec soon = in_ms(LOOK_AGAIN_MS);
@@ -315,6 +336,7 @@ void runners_stop(struct runners *runners)
     webhook_runner_stop(runners->webhooks);
     sweep_uses(&runners->services);
     sweep_seal(&runners->services); /* nobody writes any more */
+    pthread_mutex_destroy(&runners->sweeping);
     pthread_cond_destroy(&runners->woken);
     pthread_cond_destroy(&runners->advanced);
     pthread_mutex_destroy(&runners->lock);

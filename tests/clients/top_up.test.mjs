@@ -176,7 +176,7 @@ describe("auto top-up", () => {
       await shop.advance(2 * HOUR_S);
       assert.equal(shop.chargesOf(own, from).length, 1);
       assert.equal((await own.balance()).balance, 800);
-      assert.ok(shop.server.logLines.some((line) => line.includes("top_up_disagrees") && line.includes(own.org.organization_id)));
+      await until("the log tells of it", () => shop.server.logLines.some((line) => line.includes("top_up_disagrees") && line.includes(own.org.organization_id)));
     });
 
   for (const answer of ["processing", DECLINED])

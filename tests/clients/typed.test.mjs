@@ -93,7 +93,7 @@ before(async () => {
   world = {
     base: server.base, fetch: judgedFetch, until, uuid: randomUUID,
     liveKey: buyer.token, workerToken: worker.token, invite: await inviteOf(server),
-    stripe: { base: stripeServer.base, event, signature: stripe.sign(event) },
+    stripe: { base: stripeServer.base, event, get signature() { return stripe.sign(event); } }, /* of the moment */
     good: sample("photo.jpg"), blurred: sample("blurred.jpg"),
   };
 });

@@ -7,6 +7,7 @@ import https from "node:https";
 import { checkReply } from "./contract.mjs";
 
 const REPLY_MS_MAX = 60_000;
+const IDLE_MS_MAX = 20_000; /* the server hangs up after a minute: nothing is sent on its way to that */
 
 export const JOB = Object.freeze({
   type: "data_collection",
@@ -42,7 +43,7 @@ export class Client {
     this.gate = gate; /* what stands between it and the server, if anything */
     this.secrets = secrets; /* where those that are sent and come back are remembered */
     this.scheme = this.base.protocol === "https:" ? https : http;
-    this.agent = new this.scheme.Agent({ keepAlive: true, ca });
+    this.agent = new this.scheme.Agent({ keepAlive: true, timeout: IDLE_MS_MAX, ca });
   }
 
   close() {

@@ -10,6 +10,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { Client } from "./client.mjs";
 import { REPOSITORY } from "./contract.mjs";
+import { HeldPort } from "./held-port.mjs";
 import { PrismGate, isWanted as isPrismWanted } from "./prism.mjs";
 import { Secrets } from "./secrets.mjs";
 
@@ -68,6 +69,7 @@ export class Server {
     this.ca = undefined; /* whom clients trust when it serves HTTPS */
     this.child = null;
     this.base = null;
+    this.place = new HeldPort();
     this.gate = isPrismWanted ? new PrismGate(this) : undefined;
   }
 
@@ -78,7 +80,7 @@ export class Server {
   async launch() {
     assert.equal(this.child, null, "already running");
     this.#searchOutput();
-    const listen = this.base ? new URL(this.base).host : "127.0.0.1:0";
+    const listen = `127.0.0.1:${this.place.port}`;
     const child = spawn(
       binaryPath(),
       ["serve", "--listen", listen, "--data-dir", this.dataDir, ...flagsOf(this.settings)],
@@ -236,6 +238,7 @@ export class Server {
       await this.audit();
     } finally {
       this.gate?.close();
+      this.place.release();
       await rm(this.dataDir, { recursive: true, force: true });
     }
   }
@@ -248,6 +251,7 @@ export async function start(settings = {}) {
   try {
     await server.launch();
   } catch (e) {
+    server.place.release();
     await rm(dataDir, { recursive: true, force: true });
     throw e;
   }

@@ -151,12 +151,12 @@ static void time_expires_an_upload_before_the_sweeper_writes_it_down(void **stat
     struct id     ids[8];
     int           count;
     house_ok(house, upload_end(&house->call, &ended, UPLOAD_REFUSED));
-    house_advance(house, house->config.reservation_max_ms - 1000);
+    house_advance(house, house->config.reservation_max_ms - HOUR_MS);
     struct upload fresh = upload_of(house, &scene.reservation, 10);
     assert_int_equal(read_back(house, &due).state, UPLOAD_OPEN);
     house_ok(house, upload_expire_due(&house->call, 8, ids, &count));
     assert_int_equal(count, 0);
-    house_advance(house, 1000);
+    house_advance(house, HOUR_MS);
     assert_int_equal(read_back(house, &due).state, UPLOAD_EXPIRED);
     house_ok(house, upload_expire_due(&house->call, 8, ids, &count));
     assert_int_equal(count, 1);

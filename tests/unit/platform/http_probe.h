@@ -262,6 +262,19 @@ static inline int probe_listen(struct str address)
     return fd;
 }
 
+/* A port where nobody listens, and nobody else can as long as the descriptor is open: for who says
+ * SO_REUSEADDR, as http_listen does, it is free. */
+static inline int probe_hold_port(int *ret_port)
+{
+    int                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    *ret_port = http_listen_port(fd);
+    return fd;
+}
+
 static inline struct http_server_options probe_options(void)
 {
     return (struct http_server_options){

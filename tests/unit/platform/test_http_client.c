@@ -111,16 +111,16 @@ static void absent_file_is_an_error_that_names_it(void **state)
 static void nobody_listening_is_unavailable(void **state)
 {
     (void)state;
-    int                        fd = probe_listen(STR("127.0.0.1"));
+    int                        port, fd = probe_hold_port(&port);
     struct http_client_request request = {
         .method = "GET",
-        .url = str_format(&arena, "http://127.0.0.1:%d/", http_listen_port(fd)).data,
+        .url = str_format(&arena, "http://127.0.0.1:%d/", port).data,
         .timeout_ms = 5000,
     };
-    close(fd);
     struct http_client_reply reply;
     assert_int_equal(http_client_send(client, &request, &arena, &error, &reply), ERR_UNAVAILABLE);
     assert_string_equal(error.slug, "http_failed");
+    close(fd);
 }
 
 static void other_schemes_are_refused(void **state)
@@ -136,14 +136,15 @@ static void other_schemes_are_refused(void **state)
 static void time_is_limited(void **state)
 {
     (void)state;
+    int                        fd = probe_listen(STR("127.0.0.1")); /* and nobody accepts */
     struct http_client_request request = {
         .method = "GET",
-        .url = str_format(&arena, "http://127.0.0.1:%d/hold", probe.port).data,
+        .url = str_format(&arena, "http://127.0.0.1:%d/", http_listen_port(fd)).data,
         .timeout_ms = 200,
     };
     struct http_client_reply reply;
     assert_int_equal(http_client_send(client, &request, &arena, &error, &reply), ERR_UNAVAILABLE);
-    probe_release(&probe);
+    close(fd);
 }
 
 static void reply_may_be_as_large_as_the_request_says(void **state)

@@ -266,14 +266,23 @@ static void drain_under_load_tears_no_answer(void **state)
 
 static void stopped_server_is_not_listening(void **state)
 {
-    serve(state);
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_port = htons((uint16_t)probe.port),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    (void)state;
+    int                        port, held_fd = probe_hold_port(&port);
+    struct error               error = { 0 };
+    struct http_server_options options = probe_options();
+    struct sockaddr_in         address = { .sin_family = AF_INET,
+                                           .sin_port = htons((uint16_t)port),
+                                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    close(options.listen_fd);
+    assert_int_equal(http_listen(STR("127.0.0.1"), port, &error, &options.listen_fd), ERR_OK);
+    probe_start(&probe, &options);
+    ask(&probe, "GET /hello HTTP/1.1\r\n" HOST "\r\n", &response);
+    assert_int_equal(response.status, 200);
     probe_stop(&probe);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), -1);
     close(fd);
+    close(held_fd);
 }
 
 /* --- out of descriptors --- */

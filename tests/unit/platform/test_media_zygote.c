@@ -416,7 +416,7 @@ static void restarts_are_rationed_and_come_back(void **state)
     struct media_result result;
     int                 fd = short_file();
     int64_t             began_us = world_monotonic_us();
-    int                 starts_count = 1; /* setup's */
+    int                 starts_count = 0; /* since then */
     bool                was_refused = false;
     for (int i = 0; i < KILLS_COUNT && !was_refused; i++) {
         int pid = media_zygote_pid(*state);
