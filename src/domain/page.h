@@ -32,8 +32,8 @@ struct str page_cursor(struct call *call, struct str listing, const struct id *l
 struct str page_listing(struct call *call, const char *name);
 
 /* How a search for the rows of a page ended. It looks at no more than rows_max rows, or
- * PAGE_SCAN_ROWS_MAX where that is 0, and finds no more than PAGE_TEXT_BYTES_MAX of text; when one of
- * these bounds ended it, more may lie behind the last row it looked at. */
+ * PAGE_SCAN_ROWS_MAX where that is 0, and finds no more than PAGE_TEXT_BYTES_MAX of text; when one
+ * of these bounds ended it, more may lie behind the last row it looked at. */
 struct page_search {
     int       rows_max;
     int       count; /* rows found */
