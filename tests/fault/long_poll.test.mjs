@@ -16,7 +16,8 @@ const soon = () => pause(SOON_MS, null);
 
 /* One read of the store stands still, and the job ends. → the reply and how long it took once the disk went on; null: it
  * was not the read of the request that waits, which by then has its snapshot, but somebody else's */
-async function cancelDuringRead({ disk, market, waiting }) {
+async function cancelDuringRead({ server, disk, market }) {
+  const waiting = server.client(market.buyer.token); /* a connection of its own: another thread, some time */
   await waiting.get("/v1/jobs"); /* by which its thread has opened the store */
   const job = await market.job(); /* after which it has to read again */
   disk.fail({ kinds: ["read"], error: "NONE", pattern: `${PLACES.log}|${PLACES.store}`, count: 1 });
@@ -28,6 +29,7 @@ async function cancelDuringRead({ disk, market, waiting }) {
   const healedMs = performance.now();
   assert.equal((await cancelled).status, 200);
   const reply = await poll;
+  waiting.close();
   return wasAnother ? null : { reply, tookMs: performance.now() - healedMs };
 }
 
@@ -39,9 +41,8 @@ test("a long poll that began to read before its job ended is answered at once", 
     server.environment = disk.environment;
     await server.launch();
     const market = await Market.open(server);
-    const waiting = server.client(market.buyer.token);
     let answer = null;
-    for (let i = 0; answer === null && i < TRIES; i++) answer = await cancelDuringRead({ disk, market, waiting });
+    for (let i = 0; answer === null && i < TRIES; i++) answer = await cancelDuringRead({ server, disk, market });
     assert.ok(answer, "it never was the request's");
     assert.equal(answer.reply.status, 200, answer.reply.text);
     assert.equal(answer.reply.json.status, "cancelled");
