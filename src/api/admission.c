@@ -130,9 +130,8 @@ static enum err check_idempotency_key(struct exchange *exchange)
     idempotency_set_owner(&exchange->idempotency, &exchange->actor);
     idempotency_fingerprint(exchange->http->method, exchange->http->path, exchange->http->query,
                             exchange->http->body, exchange->idempotency.fingerprint);
-    if (!is_credential) return ERR_OK;
-    idempotency_set_server_owner(&exchange->idempotency);
-    idempotency_hide_key(&exchange->call, &exchange->idempotency);
+    exchange->idempotency.has_secret_key = is_credential;
+    if (is_credential) idempotency_set_server_owner(&exchange->idempotency);
     return ERR_OK;
 }
 

@@ -173,8 +173,10 @@ MUST_USE enum err exchange_commit(struct exchange *exchange,
                                   void *argument);
 
 /* The same for what ends in a reply, by the Idempotency-Key when one came: the transaction finds
- * and replays the first reply, or runs, fills reply, and binds the key to it. An operation without
- * a credential sets exchange->idempotency's owner and asker before. */
+ * and replays the first reply, or runs, fills reply, and binds the key to it. For a key that was
+ * used with another request it runs only to be undone: what it refuses as 400, 403 or 422 comes
+ * before ERR_CONFLICT "idempotency_key_reused". An operation without a credential sets
+ * exchange->idempotency's owner and asker before. */
 typedef enum err  answer_fn(struct call *call, void *argument, struct reply *reply);
 MUST_USE enum err exchange_answer(struct exchange *exchange, answer_fn *answer, void *argument);
 

@@ -1,5 +1,6 @@
 #include "api/api.h"
 #include "api/listing.h"
+#include "base/num.h"
 #include "base/time_text.h"
 #include "domain/render.h"
 
@@ -37,13 +38,14 @@ static int64_t in_seconds_ms(const json_t *body, const char *key)
     return (int64_t)(in_number(body, key, 0) * (double)MS_PER_SECOND + 0.5);
 }
 
-/* The contract has checked the form. */
+/* The contract has checked the form. 0 only when there is none: what is past is past. */
 static int64_t in_deadline_ms(struct call *call, const json_t *body)
 {
     struct str text = in_text(body, "deadline", call->arena);
-    int64_t    deadline_ms = 0;
-    if (text.data) CHECK(time_parse(text, &deadline_ms));
-    return deadline_ms;
+    int64_t    deadline_ms;
+    if (text.data == NULL) return 0;
+    CHECK(time_parse(text, &deadline_ms));
+    return num_max(1, deadline_ms);
 }
 
 static void in_location(const json_t *body, struct job *job)
@@ -70,6 +72,7 @@ static enum err create_job(struct call *call, const struct request *request, str
            .min_stars = in_int(body, "min_star_rating", JOB_STARS_MIN_DEFAULT),
            .min_width = in_int(body, "min_width", 0),
            .min_height = in_int(body, "min_height", 0),
+           .has_min_duration = in_has(body, "min_duration_seconds"),
            .min_duration_ms = in_seconds_ms(body, "min_duration_seconds"),
            .max_duration_ms = in_seconds_ms(body, "max_duration_seconds"),
            .max_files_per_worker = in_int(body, "max_files_per_worker", 0),

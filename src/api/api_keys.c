@@ -1,5 +1,6 @@
 #include "api/api.h"
 #include "api/listing.h"
+#include "base/num.h"
 #include "base/time_text.h"
 #include "domain/render.h"
 
@@ -14,12 +15,18 @@ static unsigned in_scopes(const json_t *names)
     return scopes;
 }
 
-/* The contract only says "string": a time that does not parse is a fault of the body. */
+/* The contract only says "string": a time that does not parse is a fault of the body. Never 0,
+ * which is none: what is past is past. */
 static enum err in_expiry(struct call *call, const json_t *body, int64_t *ret_expires_ms)
 {
     struct str text = in_text(body, "expires_at", call->arena);
+    int64_t    expires_ms;
     *ret_expires_ms = 0;
-    if (text.data == NULL || time_parse(text, ret_expires_ms)) return ERR_OK;
+    if (text.data == NULL) return ERR_OK;
+    if (time_parse(text, &expires_ms)) {
+        *ret_expires_ms = num_max(1, expires_ms);
+        return ERR_OK;
+    }
     error_add_fault(&call->error, call->arena, STR("expires_at"), "format",
                     "must be an RFC 3339 date-time");
     return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");

@@ -57,6 +57,14 @@ static enum err read_length(struct exchange *exchange)
     return ERR_OK;
 }
 
+static enum err check_checksum_form(struct exchange *exchange)
+{
+    struct str             value = http_header(exchange->http, "Upload-Checksum");
+    struct upload_checksum checksum;
+    if (value.data == NULL) return ERR_OK;
+    return upload_checksum_parse(exchange->http->arena, value, &exchange->call.error, &checksum);
+}
+
 static enum err read_create_headers(struct exchange *exchange)
 {
     struct upload_stream *stream = exchange->stream;
@@ -67,6 +75,7 @@ static enum err read_create_headers(struct exchange *exchange)
     if (http_header(exchange->http, "Upload-Concat").data)
         return FAIL(error, ERR_INVALID, "concatenation", "uploads cannot be concatenated");
     e = read_length(exchange);
+    if (e == ERR_OK) e = check_checksum_form(exchange);
     if (e) return e;
     struct str metadata = http_header(exchange->http, "Upload-Metadata");
     stream->upload.metadata = str_copy(exchange->http->arena, metadata);

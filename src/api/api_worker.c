@@ -51,8 +51,10 @@ static enum err join(struct exchange *exchange)
         .name = in_text(body, "name", call->arena),
         .email = in_text(body, "email", call->arena),
     };
+    enum err e = account_body_fault(call, worker_check_account(call, sign_in.name, sign_in.email));
+    if (e) return e;
     /* Look before the costly hash; the commit looks again. */
-    enum err e = find_joined(exchange, sign_in.invite, &is_there);
+    e = find_joined(exchange, sign_in.invite, &is_there);
     if (e || is_there) return e;
     e = invite_check(call, sign_in.invite, &invite_id);
     if (e) return e;
@@ -60,8 +62,7 @@ static enum err join(struct exchange *exchange)
     e = password_hash(in_text(body, "password", call->arena), hash, &call->error);
     if (e) return e;
     sign_in.password_hash = str_of(hash);
-    e = exchange_answer(exchange, answer_join, &sign_in);
-    return account_body_fault(call, e);
+    return exchange_answer(exchange, answer_join, &sign_in);
 }
 
 /* A hash that no password has: an unknown address costs as much time as a known one. */

@@ -81,6 +81,19 @@ static enum err note(struct exchange *exchange)
                       object_of(exchange));
 }
 
+/* The key is another request's. What is wrong with this one comes first (docs/errors.md), and only
+ * the handler knows; what it did otherwise is undone with the refusal. */
+static enum err refuse_reuse(struct exchange *exchange, answer_fn *answer, void *argument)
+{
+    struct call *call = &exchange->call;
+    struct error reused = call->error;
+    error_clear(&call->error);
+    enum err e = answer(call, argument, &exchange->reply);
+    if (e == ERR_FORBIDDEN || e == ERR_INVALID || e == ERR_UNPROCESSABLE) return e;
+    call->error = reused;
+    return reused.code;
+}
+
 /* One run inside the writer's transaction, from nothing each time. */
 static enum err run_answer(struct exchange *exchange, struct db *db, answer_fn *answer,
                            void *argument)
@@ -94,6 +107,7 @@ static enum err run_answer(struct exchange *exchange, struct db *db, answer_fn *
     enum err e = recheck(call);
     if (e) return e;
     e = exchange_find_reply(exchange, &is_there);
+    if (e == ERR_CONFLICT) return refuse_reuse(exchange, answer, argument);
     if (e || is_there) return e;
     e = answer(call, argument, &exchange->reply);
     if (e == ERR_OK) e = note(exchange);

@@ -126,7 +126,7 @@ bool time_parse(struct str text, int64_t *ret_time_ms)
     int64_t   seconds = (int64_t)timegm(&tm);
     seconds += hour * 3600 + (minute - offset_minutes) * 60 + second;
     int64_t time_ms = seconds * MS_PER_SECOND + fraction_ms;
-    if (time_ms < 0 || time_ms > TIME_MS_MAX) return false;
+    if (time_ms > TIME_MS_MAX) return false;
     *ret_time_ms = time_ms;
     return true;
 }

@@ -39,12 +39,18 @@ void idempotency_set_server_owner(struct idempotency *idempotency)
     idempotency->owner_id = idempotency->asker_id = server;
 }
 
-void idempotency_hide_key(struct call *call, struct idempotency *idempotency)
+/* As the store has it, when it was stored under the server key at a position; false: there is none
+ * at it. */
+static bool as_stored(struct call *call, const struct idempotency *idempotency, int position,
+                      struct idempotency *ret_stored)
 {
+    *ret_stored = *idempotency;
+    if (!idempotency->has_secret_key) return position == 0;
     unsigned char mac[SHA256_BYTES];
     struct str    text = str_format(call->arena, "idempotency-key:%.*s", STR_ARG(idempotency->key));
-    CHECK(keyring_mac_at(call->keyring, 0, PURPOSE_API_KEY, text, mac));
-    idempotency->key = encode_hex(call->arena, mac, sizeof(mac));
+    if (!keyring_mac_at(call->keyring, position, PURPOSE_API_KEY, text, mac)) return false;
+    ret_stored->key = encode_hex(call->arena, mac, sizeof(mac));
+    return true;
 }
 
 static void bind_scope(struct stmt *q, const struct idempotency *idempotency)
@@ -121,12 +127,25 @@ static enum err read_row(struct call *call, const struct idempotency *idempotenc
     return stmt_end(q, &call->error);
 }
 
+static enum err find_row(struct call *call, const struct idempotency *idempotency,
+                         struct idempotency *stored, struct row *row, struct stored_reply *reply,
+                         bool *ret_is_there)
+{
+    *ret_is_there = false;
+    for (int i = 0; !*ret_is_there && as_stored(call, idempotency, i, stored); i++) {
+        enum err e = read_row(call, stored, row, reply, ret_is_there);
+        if (e) return e;
+    }
+    return ERR_OK;
+}
+
 enum err idempotency_find(struct call *call, const struct idempotency *idempotency,
                           struct stored_reply *ret_reply, bool *ret_is_there)
 {
+    struct idempotency  stored;
     struct row          row;
     struct stored_reply reply = { 0 };
-    enum err            e = read_row(call, idempotency, &row, &reply, ret_is_there);
+    enum err            e = find_row(call, idempotency, &stored, &row, &reply, ret_is_there);
     if (e || !*ret_is_there) return e;
     if (!is_same_request(call, idempotency, row.fingerprint))
         return FAIL(&call->error, ERR_CONFLICT, "idempotency_key_reused",
@@ -135,7 +154,7 @@ enum err idempotency_find(struct call *call, const struct idempotency *idempoten
         if (!id_eq(&row.asker_id, &idempotency->asker_id))
             return FAIL(&call->error, ERR_CONFLICT, "idempotency_key_reused",
                         "this Idempotency-Key was used by another API key");
-        if (!keyring_unseal(call->keyring, reply.body, seal_context(call, idempotency), call->arena,
+        if (!keyring_unseal(call->keyring, reply.body, seal_context(call, &stored), call->arena,
                             &reply.body))
             return FAIL(&call->error, ERR_INTERNAL, "unseal_failed",
                         "a stored reply does not open with the server key");
@@ -147,9 +166,11 @@ enum err idempotency_find(struct call *call, const struct idempotency *idempoten
 enum err idempotency_store(struct call *call, const struct idempotency *idempotency,
                            const struct stored_reply *reply, bool is_secret)
 {
-    struct str body = reply->body;
+    struct str         body = reply->body;
+    struct idempotency stored;
+    CHECK(as_stored(call, idempotency, 0, &stored));
     if (is_secret)
-        body = keyring_seal(call->keyring, body, seal_context(call, idempotency), call->arena);
+        body = keyring_seal(call->keyring, body, seal_context(call, &stored), call->arena);
     struct str    fingerprint = fingerprint_str(idempotency->fingerprint);
     unsigned char hidden[SHA256_BYTES];
     if (idempotency->has_secret_body) {
@@ -166,7 +187,7 @@ enum err idempotency_store(struct call *call, const struct idempotency *idempote
                   " status = excluded.status, resource_id = excluded.resource_id,"
                   " response = excluded.response, is_sealed = excluded.is_sealed,"
                   " created_ms = excluded.created_ms");
-    bind_scope(q, idempotency);
+    bind_scope(q, &stored);
     bind_bytes(q, 5, fingerprint);
     bind_id(q, 6, &idempotency->asker_id);
     bind_int(q, 7, reply->status);

@@ -16,7 +16,8 @@ struct idempotency {
                                 * the server */
     struct id        asker_id; /* to whom alone a secret is replayed */
     enum environment environment;
-    bool             has_secret_body;        /* the fingerprint is kept under the server key */
+    bool          has_secret_key; /* it alone opens the reply: kept as a MAC under the server key */
+    bool          has_secret_body;           /* the fingerprint is kept under the server key */
     unsigned char fingerprint[SHA256_BYTES]; /* of method, path with query, and body as received */
 };
 
@@ -40,11 +41,8 @@ void idempotency_set_owner(struct idempotency *idempotency, const struct actor *
  * one space. */
 void idempotency_set_server_owner(struct idempotency *idempotency);
 
-/* The key alone opens the stored reply: the store keeps it as a MAC under the newest server key.
- * Once that has changed, the key is as one never used. */
-void idempotency_hide_key(struct call *call, struct idempotency *idempotency);
-
-/* Was it answered before? *ret_is_there and the reply.
+/* Was it answered before? *ret_is_there and the reply. What is kept under a server key is found for
+ * as long as that one is listed.
  * ERR_CONFLICT "idempotency_key_reused": with another request, or, where the reply carries a
  * secret, by another key. */
 MUST_USE enum err idempotency_find(struct call *call, const struct idempotency *idempotency,

@@ -147,6 +147,7 @@ static void job_read(struct stmt *q, const struct call *call, struct job *job)
         .min_stars = column_int(q, 14),
         .min_width = column_int(q, 15),
         .min_height = column_int(q, 16),
+        .has_min_duration = !column_is_null(q, 17),
         .min_duration_ms = column_int(q, 17),
         .max_duration_ms = column_int(q, 18),
         .max_files_per_worker = column_int(q, 19),
@@ -251,7 +252,7 @@ static void job_bind(struct stmt *q, const struct job *job)
     bind_int(q, 15, job->min_stars);
     bind_int(q, 16, job->min_width);
     bind_int(q, 17, job->min_height);
-    bind_int(q, 18, job->min_duration_ms);
+    bind_optional(q, 18, job->has_min_duration, job->min_duration_ms);
     bind_int(q, 19, job->max_duration_ms);
     bind_int(q, 20, job->max_files_per_worker);
     bind_int(q, 21, job->created_ms);

@@ -14,7 +14,8 @@ enum job_type { JOB_DATA_COLLECTION, JOB_FEEDBACK, JOB_TYPE__COUNT };
 enum { JOB_STARS_MIN_DEFAULT = 3 };
 
 struct job {
-    /* As asked; never change. Text that was not given is absent, a number 0. */
+    /* As asked; never change. Text that was not given is absent, a number 0 (of the one that may be
+     * 0 by itself, has_ says so). */
     struct id        id;
     struct id        org_id;
     enum environment environment;
@@ -31,6 +32,7 @@ struct job {
     struct str       scoring_ignore; /* names joined by spaces, as asked */
     int64_t          min_stars;
     int64_t          min_width, min_height;
+    bool             has_min_duration;
     int64_t          min_duration_ms, max_duration_ms;
     int64_t          max_files_per_worker;
     int64_t          deadline_ms;

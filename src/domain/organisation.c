@@ -156,14 +156,6 @@ static enum err check_settings(struct call *call, const struct settings *setting
     return FAIL_FAULTS(&call->error, call->arena, ERR_UNPROCESSABLE, "body_invalid");
 }
 
-static void bind_optional(struct stmt *q, int number, bool has_value, int64_t value)
-{
-    if (has_value)
-        bind_int(q, number, value);
-    else
-        bind_null(q, number);
-}
-
 enum err settings_put(struct call *call, const struct settings *settings)
 {
     enum err e = check_settings(call, settings);

@@ -70,7 +70,10 @@ static void out_demands(struct json_out *out, const struct job *job)
     out_int(out, "min_star_rating", job->min_stars);
     out_int_or_null(out, "min_width", job->min_width);
     out_int_or_null(out, "min_height", job->min_height);
-    out_seconds_or_null(out, "min_duration_seconds", job->min_duration_ms);
+    if (job->has_min_duration)
+        out_decimal(out, "min_duration_seconds", job->min_duration_ms, 3);
+    else
+        out_null(out, "min_duration_seconds");
     out_seconds_or_null(out, "max_duration_seconds", job->max_duration_ms);
     out_time(out, "deadline", job->deadline_ms);
     out_location(out, job);

@@ -15,15 +15,29 @@ static enum err note(struct call *call, const char *action, const struct id *id)
     return audit_note(call, NULL, ENVIRONMENT_LIVE, str_of(action), id_str(id));
 }
 
+static enum err check_account(struct call *call, struct str name, struct str email,
+                              struct str *ret_normal)
+{
+    if (name.len == 0 || name.len > WORKER_NAME_BYTES_MAX || !str_is_utf8(name))
+        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has 1 to %d bytes of UTF-8",
+                    WORKER_NAME_BYTES_MAX);
+    if (!email_normalise(email, call->arena, ret_normal))
+        return FAIL(&call->error, ERR_INVALID, "bad_email", "that is not an e-mail address");
+    return ERR_OK;
+}
+
+enum err worker_check_account(struct call *call, struct str name, struct str email)
+{
+    struct str normal;
+    return check_account(call, name, email, &normal);
+}
+
 enum err worker_create(struct call *call, struct str name, struct str email,
                        struct str password_hash, struct id *ret_id)
 {
     struct str normal;
-    if (name.len == 0 || name.len > WORKER_NAME_BYTES_MAX || !str_is_utf8(name))
-        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has 1 to %d bytes of UTF-8",
-                    WORKER_NAME_BYTES_MAX);
-    if (!email_normalise(email, call->arena, &normal))
-        return FAIL(&call->error, ERR_INVALID, "bad_email", "that is not an e-mail address");
+    enum err   e = check_account(call, name, email, &normal);
+    if (e) return e;
     struct id    id = id_new(ID_WORKER, call->now_ms);
     struct stmt *q = db_query(call->db, "INSERT INTO workers (id, name, email, password_hash,"
                                         " balance_cents, created_ms) VALUES ($1, $2, $3, $4, 0, $5)"
@@ -33,8 +47,8 @@ enum err worker_create(struct call *call, struct str name, struct str email,
     bind_text(q, 3, normal);
     bind_text(q, 4, password_hash);
     bind_int(q, 5, call->now_ms);
-    int64_t  changes = 0;
-    enum err e = stmt_run(q, &call->error, &changes);
+    int64_t changes = 0;
+    e = stmt_run(q, &call->error, &changes);
     if (e) return e;
     if (changes == 0)
         return FAIL(&call->error, ERR_CONFLICT, "email_taken",

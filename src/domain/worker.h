@@ -16,6 +16,9 @@ struct worker_session {
     int64_t    expires_ms; /* 0 = does not expire */
 };
 
+/* May an account be of that name and address? ERR_INVALID "bad_name" | "bad_email". */
+MUST_USE enum err worker_check_account(struct call *call, struct str name, struct str email);
+
 /* A new account; without a password_hash nobody signs in to it.
  * ERR_INVALID "bad_name" | "bad_email", ERR_CONFLICT "email_taken". */
 MUST_USE enum err worker_create(struct call *call, struct str name, struct str email,

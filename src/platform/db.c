@@ -159,6 +159,14 @@ void bind_nonzero(struct stmt *stmt, int number, int64_t value)
         bind_int(stmt, number, value);
 }
 
+void bind_optional(struct stmt *stmt, int number, bool has_value, int64_t value)
+{
+    if (has_value)
+        bind_int(stmt, number, value);
+    else
+        bind_null(stmt, number);
+}
+
 void bind_id(struct stmt *stmt, int number, const struct id *id)
 {
     bind_text(stmt, number, id_str(id));

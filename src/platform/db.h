@@ -55,6 +55,8 @@ void bind_bytes(struct stmt *stmt, int number, struct str bytes); /* absent → 
 void bind_null(struct stmt *stmt, int number);
 /* A value that means "absent" is NULL: 0 for a time or an optional number, empty for an id. */
 void bind_nonzero(struct stmt *stmt, int number, int64_t value);
+/* Where 0 is a value. */
+void bind_optional(struct stmt *stmt, int number, bool has_value, int64_t value);
 
 void bind_id(struct stmt *stmt, int number, const struct id *id);
 

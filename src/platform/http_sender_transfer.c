@@ -263,6 +263,31 @@ static bool may_try_next(const struct transfer *transfer, enum http_send_outcome
     return is_unreached && transfer->address + 1 < transfer->addresses_count;
 }
 
+/* As many as fit, when it is more. */
+static bool parse_seconds(struct str text, int64_t *ret_seconds)
+{
+    int64_t seconds = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        int digit = text.data[i] - '0';
+        if (digit < 0 || digit > 9) return false;
+        seconds = seconds > (INT64_MAX - digit) / 10 ? INT64_MAX : seconds * 10 + digit;
+    }
+    *ret_seconds = seconds;
+    return text.len > 0;
+}
+
+/* libcurl knows every form of a date; its own reading of the number is 0 beyond 64 bits, and takes
+ * what only begins with one. */
+static int64_t retry_after_s(CURL *curl)
+{
+    struct curl_header *header;
+    int64_t             seconds;
+    if (curl_easy_header(curl, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK) return 0;
+    if (parse_seconds(str_of(header->value), &seconds)) return seconds;
+    int64_t date_s = (int64_t)curl_getdate(header->value, NULL);
+    return num_max(0, date_s - world_real_ms() / 1000);
+}
+
 void transfer_ended(struct transfer *transfer, CURLcode result)
 {
     struct http_send      *send = transfer->send;
@@ -275,12 +300,10 @@ void transfer_ended(struct transfer *transfer, CURLcode result)
         return;
     }
     if (outcome == HTTP_ANSWERED) {
-        long       status = 0;
-        curl_off_t retry_after_s = 0;
+        long status = 0;
         curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
-        curl_easy_getinfo(transfer->curl, CURLINFO_RETRY_AFTER, &retry_after_s);
         send->status = (int)status;
-        send->retry_after_s = retry_after_s;
+        send->retry_after_s = retry_after_s(transfer->curl);
     }
     http_sender_end(transfer->sender, transfer, outcome);
 }

@@ -1,5 +1,6 @@
 #include "platform/media_exif.h"
 
+#include "base/num.h"
 #include "base/time_text.h"
 #include "platform/media_bytes.h"
 
@@ -156,10 +157,10 @@ static int64_t read_captured_ms(const struct tiff *tiff, size_t directory)
     text[4] = text[7] = '-';
     text[10] = 'T';
     int64_t time_ms;
-    if (time_parse((struct str){ text, sizeof text }, &time_ms)) return time_ms;
+    if (time_parse((struct str){ text, sizeof text }, &time_ms)) return num_max(0, time_ms);
     /* A camera that does not know its zone writes blanks there. */
     memcpy(text + DATE_BYTES, "+00:00", OFFSET_BYTES);
-    return time_parse((struct str){ text, sizeof text }, &time_ms) ? time_ms : 0;
+    return time_parse((struct str){ text, sizeof text }, &time_ms) ? num_max(0, time_ms) : 0;
 }
 
 static int32_t read_orientation(const struct tiff *tiff, size_t directory)

@@ -100,7 +100,7 @@ static void read_metadata(const struct movie *movie, struct media_result *result
     const AVDictionary *metadata = movie->input.format->metadata;
     AVDictionaryEntry  *created = av_dict_get(metadata, "creation_time", NULL, 0);
     int64_t             time_ms;
-    if (created != NULL && time_parse(str_of(created->value), &time_ms))
+    if (created != NULL && time_parse(str_of(created->value), &time_ms) && time_ms > 0)
         result->captured_ms = time_ms;
     result->has_gps =
         av_dict_get(metadata, "location", NULL, 0) != NULL ||

@@ -179,24 +179,31 @@ static struct lookup *begin_lookup(struct resolver *resolver, struct str name)
     *lookup = (struct lookup){ .resolver = resolver };
     memcpy(lookup->name, name.data, name.len);
     lookup->is_slow = is_slow(resolver, lookup->name);
+    return lookup;
+}
+
+/* Once it has its question: one without is dropped. */
+static void start_lookup(struct resolver *resolver, struct lookup *lookup)
+{
     if (lookup->is_slow) {
         list_append(&resolver->slow_waiting, lookup);
         start_slow(resolver);
     } else {
         give_to_pool(resolver, lookup);
     }
-    return lookup;
 }
 
 bool resolver_ask(struct resolver *resolver, struct str name, struct resolver_question *question)
 {
     if (name.len == 0 || name.len > RESOLVER_NAME_BYTES_MAX) return false;
     struct lookup *lookup = find_lookup(resolver, name);
-    if (lookup == NULL) lookup = begin_lookup(resolver, name);
+    bool           is_new = lookup == NULL;
+    if (is_new) lookup = begin_lookup(resolver, name);
     if (lookup == NULL) return false;
     question->lookup = lookup;
     question->next = lookup->questions;
     lookup->questions = question;
+    if (is_new) start_lookup(resolver, lookup);
     return true;
 }
 

@@ -147,7 +147,7 @@ describe("a new key", () => {
 
   it("expires in the future, at a time that can be read", async () => {
     const now = await serverNow();
-    const bad = { "2020-01-01T00:00:00Z": "in_past", [time(now - 1000)]: "in_past", tomorrow: "format", "": "format", "2099-02-30T00:00:00Z": "format",
+    const bad = { "2020-01-01T00:00:00Z": "in_past", "1970-01-01T00:00:00Z": "in_past", "1969-12-31T23:59:59Z": "in_past", [time(now - 1000)]: "in_past", tomorrow: "format", "": "format", "2099-02-30T00:00:00Z": "format",
                   "2099-01-01": "format", "2099-01-01T00:00:00": "format", "2099-13-01T00:00:00Z": "format", "2099-01-01T25:00:00Z": "format" };
     for (const [expires_at, code] of Object.entries(bad)) {
       const reply = await create(live, { expires_at });

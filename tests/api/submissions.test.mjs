@@ -82,9 +82,10 @@ describe("filters of submissions", () => {
   it("keep what was sent from an instant on, and before another", async () => {
     const [from, to] = [sent[2].created_at, sent[0].created_at];
     await expectKept(`start_date=${from}`, (row) => row.created_at >= from);
+    await expectKept("start_date=1969-12-31T23:59:59Z", () => true);
     await expectKept(`end_date=${to}`, (row) => row.created_at < to);
     assert.equal(await expectKept(`start_date=${from}&end_date=${to}`, (row) => row.created_at >= from && row.created_at < to), 2);
-    for (const none of ["start_date=9999-12-31T23:59:59Z", "end_date=1970-01-01T00:00:00Z", `start_date=${to}&end_date=${from}`])
+    for (const none of ["start_date=9999-12-31T23:59:59Z", "end_date=1969-12-31T23:59:59Z", `start_date=${to}&end_date=${from}`])
       assert.deepEqual(await find(none), [], none);
   });
 

@@ -1,5 +1,7 @@
 /* What a job may ask beyond the seed: every field comes back, is shown to workers, and is held. */
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { assertRefused, openMarket } from "../lib/market.mjs";
 import { sample } from "../lib/samples.mjs";
@@ -39,6 +41,16 @@ describe("a job's optional fields", () => {
     assert.deepEqual(await market.getJob(job), job);
   });
 
+  it("of a store from before 0 and none were told apart are none", async () => {
+    const job = await market.job();
+    await market.server.halt();
+    const text = `UPDATE jobs SET min_duration_ms = 0 WHERE id = '${job.id}'; DELETE FROM schema_migrations WHERE version = 15;`;
+    execFileSync("sqlite3", [join(market.server.dataDir, "store.db"), text]);
+    await market.server.launch();
+    market.reconnect();
+    assert.deepEqual(await market.getJob(job), job);
+  });
+
   it("are shown to workers, but for what is the scorer's", async () => {
     const job = await market.job(ALL);
     const { status, json } = await market.worker.get(`/worker/v1/jobs/${job.id}`);
@@ -48,12 +60,20 @@ describe("a job's optional fields", () => {
     for (const name of ["scoring_criteria", "scoring_ignore"]) assert.ok(!(name in json), name);
   });
 
+  it("have a deadline that is not over, in whatever year", async () => {
+    for (const deadline of ["2001-02-03T04:05:06Z", "1970-01-01T00:00:00Z", "1969-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z"]) {
+      const reply = await market.buyer.postJob({ deadline });
+      assert.equal(reply.status, 422, `${deadline}: ${reply.text}`);
+      assert.deepEqual(faultsOf(reply), [["deadline", "in_past"]], deadline);
+    }
+  });
+
   it("are held at their bounds", async () => {
     const atBounds = [
       { title: "t".repeat(100), scoring_criteria: "c".repeat(1000), worker_guidelines: "g".repeat(2000) },
       { scoring_ignore: ["sharp", "exposure", "noise", "blocking", "naturalness", "resolution"] },
       { min_star_rating: 1 }, { min_star_rating: 5 }, { min_width: 1, min_height: 1 }, { max_files_per_worker: 1 },
-      { min_duration_seconds: 0.001, max_duration_seconds: 0.001 },
+      { min_duration_seconds: 0.001, max_duration_seconds: 0.001 }, { min_duration_seconds: 0 }, { min_duration_seconds: 0, max_duration_seconds: 0.001 },
       { location: { lat: 90, lng: 180, radius_km: 20_100 } }, { location: { lat: -90, lng: -180, radius_km: 0.001 } },
     ];
     for (const fields of atBounds) assert.deepEqual(pick(await market.job(fields), Object.keys(fields)), fields);

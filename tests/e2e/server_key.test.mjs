@@ -15,7 +15,7 @@ const KEY_BODY = { name: "sealed", scopes: ["jobs:read"], environment: "live" };
 
 let market, server;
 before(async () => {
-  market = await openMarket();
+  market = await openMarket({ signup: "open", "signups-per-minute": "0" });
   server = market.server;
 });
 after(() => market?.stop());
@@ -43,6 +43,8 @@ async function whileSweeping(command) {
 const rotate = () => whileSweeping(admin("rotate-server-key"));
 const drop = (...more) => admin("drop-server-keys", ...more);
 
+const signUp = ({ body, replay }) => server.client().post("/v1/auth/signup", body, { headers: { "idempotency-key": replay } });
+
 /* A good key that is tried, each of the kinds that a server key signs, hashes or seals. */
 async function assertAllWork(given) {
   assert.equal((await server.client(given.apiKey).get("/v1/jobs")).status, 200);
@@ -51,6 +53,8 @@ async function assertAllWork(given) {
   const again = await market.buyer.request("POST", "/v1/api_keys", { body: KEY_BODY, headers: { "idempotency-key": given.replay } });
   assert.equal(again.headers["idempotent-replayed"], "true");
   assert.equal(again.json.secret, given.apiKey);
+  const signedUp = await signUp(given.signUp);
+  assert.deepEqual([signedUp.status, signedUp.text, signedUp.headers["idempotent-replayed"]], [201, given.signUp.text, "true"]);
   const page = await market.buyer.get(`/v1/jobs?limit=1&cursor=${encodeURIComponent(given.cursor)}`);
   assert.equal(page.status, 200, page.text);
 }
@@ -68,7 +72,10 @@ async function giveAll() {
   const { json: page } = await market.buyer.get("/v1/jobs?limit=1");
   const endpoint = await market.buyer.post("/v1/webhook_endpoints", { url: "https://example.com/hook" });
   assert.equal(endpoint.status, 201, endpoint.text);
-  return { endpointId: endpoint.json.id, apiKey: made.json.secret, keyId: made.json.id, session: session.token, link: url.pathname + url.search, replay, cursor: page.next_cursor };
+  const newcomer = { body: { name: "B", email: `${replay}@example.org` }, replay: `${replay}-${"k".repeat(22)}` };
+  const { text, status } = await signUp(newcomer);
+  assert.equal(status, 201, text);
+  return { signUp: { ...newcomer, text }, endpointId: endpoint.json.id, apiKey: made.json.secret, keyId: made.json.id, session: session.token, link: url.pathname + url.search, replay, cursor: page.next_cursor };
 }
 
 describe("a server key that is rotated under a running server", () => {

@@ -328,6 +328,8 @@ describe("the listing of webhook events", () => {
     assert.deepEqual(reply, { object: "webhook_replay", endpoint_id: b.id, replayed_count: wanted, has_more: false, next_cursor: null });
     const failed = await ok(buyer.post(`${pathOf(b)}/replay`, { ...range, status: "failed" }), 202);
     assert.equal(failed.replayed_count, 0);
+    const ancient = await ok(buyer.post(`${pathOf(b)}/replay`, { since: "0001-01-01T00:00:00Z", until: "1969-12-31T23:59:59Z" }), 202);
+    assert.equal(ancient.replayed_count, 0);
   });
 
   it("refuses a range that is none, and a cursor of anything else", async () => {

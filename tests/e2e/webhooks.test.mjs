@@ -499,6 +499,30 @@ describe("a receiver with TLS", () => {
   });
 });
 
+describe("an event that waits for its next attempt", () => {
+  it("comes at its time, though another one of its endpoint went in between", { timeout: 240_000 }, async () => {
+    const other = await openMarket({ "webhook-allow": "127.0.0.0/8", "webhook-schedule": "0,5s" });
+    let answered = 0;
+    const refuseTheFirst = (request, response) => ++answered === 1 && response.writeHead(503).end();
+    const mine = await Receiver.open({ onRequest: refuseTheFirst });
+    try {
+      const buyer = await newBuyer(other);
+      const [first, second] = [await buyer.createJob(), await buyer.createJob()];
+      await buyer.createEndpoint({ url: mine.url("/") });
+      const cancel = (job) => ok(buyer.post(`/v1/jobs/${job.id}/cancel`));
+      await cancel(first);
+      const [refused] = await mine.received("/", 1);
+      await cancel(second);
+      await mine.received("/", 2);
+      const again = ({ json }) => json.id === refused.json.id;
+      await until("nothing but the look of every minute finds it", () => mine.requests.filter(again).length === 2, { msMax: HANG_MS_MIN });
+    } finally {
+      mine.close();
+      await other.stop();
+    }
+  });
+});
+
 describe("a stop", () => {
   it("waits for what is under way, and what it gave up is sent again", async () => {
     const other = await openMarket({ "webhook-allow": "127.0.0.0/8" });

@@ -316,28 +316,42 @@ static void secret_body_leaves_no_quick_hash_of_itself(void **state)
     assert_reused(at, &other);
 }
 
+/* As a sign-up has it: nobody's credential, and a key that is hidden. */
+static struct idempotency asked_by_nobody(struct store_call *at, const char *key)
+{
+    struct idempotency idempotency = asked("signUp", key, "{}");
+    at->call.actor = (struct actor){ .kind = ACTOR_NOBODY };
+    idempotency.has_secret_body = idempotency.has_secret_key = true;
+    idempotency_set_server_owner(&idempotency);
+    return idempotency;
+}
+
+static void store_sign_up(struct store_call *at, const struct idempotency *idempotency)
+{
+    struct stored_reply reply = { 201, STR_NONE, str_of(SECRET_BODY) };
+    assert_done(&at->call, idempotency_store(&at->call, idempotency, &reply, true));
+}
+
+static bool is_signed_up(struct store_call *at, const struct idempotency *idempotency)
+{
+    struct stored_reply reply = { 0 };
+    bool                is_there = false;
+    assert_done(&at->call, idempotency_find(&at->call, idempotency, &reply, &is_there));
+    if (is_there) assert_true(str_eq(reply.body, str_of(SECRET_BODY)));
+    return is_there;
+}
+
 static void hidden_key_is_found_again_but_not_read_from_the_store(void **state)
 {
     struct store_call *at = *state;
-    struct idempotency idempotency = asked("signUp", "0123456789012345678901", "{}"),
-                       again = idempotency, other = asked("signUp", "0123456789012345678902", "{}");
-    at->call.actor = (struct actor){ .kind = ACTOR_NOBODY };
-    struct stored_reply       reply = { 201, STR_NONE, str_of(SECRET_BODY) };
-    struct idempotency *const all[] = { &idempotency, &again, &other };
-    for (size_t i = 0; i < COUNT_OF(all); i++) {
-        idempotency_set_server_owner(all[i]);
-        idempotency_hide_key(&at->call, all[i]);
-    }
-    assert_done(&at->call, idempotency_store(&at->call, &idempotency, &reply, true));
+    struct idempotency idempotency = asked_by_nobody(at, "0123456789012345678901"),
+                       other = asked_by_nobody(at, "0123456789012345678902");
+    store_sign_up(at, &idempotency);
     assert_int_equal(scratch_int(at->db, "SELECT count(*) FROM idempotency"
                                          " WHERE key LIKE '%0123456789012345678901%'"),
                      0);
-    bool is_there;
-    assert_done(&at->call, idempotency_find(&at->call, &again, &reply, &is_there));
-    assert_true(is_there);
-    assert_true(str_eq(reply.body, str_of(SECRET_BODY)));
-    assert_done(&at->call, idempotency_find(&at->call, &other, &reply, &is_there));
-    assert_false(is_there);
+    assert_true(is_signed_up(at, &idempotency));
+    assert_false(is_signed_up(at, &other));
 }
 
 static void secret_reply_replays_to_the_key_that_asked(void **state)
@@ -407,6 +421,29 @@ static void request_with_a_secret_body_is_known_under_an_older_server_key(void *
     assert_reused(at, &idempotency);
 }
 
+static void hidden_key_is_found_under_each_server_key_that_is_held(void **state)
+{
+    struct store_call *at = *state;
+    struct idempotency idempotency = asked_by_nobody(at, "0123456789012345678901");
+    int64_t            count;
+    store_call_key(at, "1 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
+    store_sign_up(at, &idempotency);
+    store_call_key(at, "3 cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\n"
+                       "2 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n"
+                       "1 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
+    assert_true(is_signed_up(at, &idempotency));
+    assert_done(&at->call, idempotency_reseal(&at->call, &count));
+    assert_int_equal(count, 1);
+    assert_true(is_signed_up(at, &idempotency));
+    idempotency.fingerprint[0] ^= 1;
+    struct stored_reply reply;
+    bool                is_there;
+    assert_refused(&at->call, idempotency_find(&at->call, &idempotency, &reply, &is_there),
+                   ERR_CONFLICT, "idempotency_key_reused");
+    store_call_key(at, "3 cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\n");
+    assert_false(is_signed_up(at, &idempotency));
+}
+
 static void secret_reply_opens_under_an_older_server_key(void **state)
 {
     struct store_call *at = *state;
@@ -439,6 +476,7 @@ int main(void)
         idempotency_test(secret_reply_that_was_tampered_with_does_not_open),
         idempotency_test(secret_reply_moved_to_another_row_does_not_open),
         idempotency_test(secret_reply_opens_under_an_older_server_key),
+        idempotency_test(hidden_key_is_found_under_each_server_key_that_is_held),
         idempotency_test(request_with_a_secret_body_is_known_under_an_older_server_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,7 @@ static void create_is_read_back_as_it_was_asked(void **state)
     asked.min_stars = 5;
     asked.min_width = 640;
     asked.min_height = 480;
+    asked.has_min_duration = true;
     asked.min_duration_ms = 1500;
     asked.max_duration_ms = 1500;
     asked.max_files_per_worker = 2;
@@ -74,6 +75,20 @@ static void create_is_read_back_as_it_was_asked(void **state)
     assert_int_equal(job.max_duration_ms, 1500);
     assert_int_equal(job.max_files_per_worker, 2);
     assert_int_equal(job.escrow_cents, 21);
+}
+
+static void minimum_of_zero_is_not_none(void **state)
+{
+    struct market *market = *state;
+    struct job     asked = market_job_asked(1, 7), none = market_job_asked(1, 7), job;
+    asked.has_min_duration = true;
+    DONE(market, job_create(&market->call, &asked));
+    DONE(market, job_create(&market->call, &none));
+    DONE(market, job_get(&market->call, id_str(&asked.id), &job));
+    assert_true(job.has_min_duration);
+    assert_int_equal(job.min_duration_ms, 0);
+    DONE(market, job_get(&market->call, id_str(&none.id), &job));
+    assert_false(job.has_min_duration);
 }
 
 static void create_without_the_money_leaves_nothing(void **state)
@@ -624,6 +639,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         market_test(create_fills_in_what_was_not_asked),
         market_test(create_is_read_back_as_it_was_asked),
+        market_test(minimum_of_zero_is_not_none),
         market_test(create_without_the_money_leaves_nothing),
         market_test(create_refuses_a_total_that_does_not_fit),
         market_test(create_refuses_a_maximum_below_its_minimum),

@@ -119,6 +119,19 @@ static inline bool receiver_asked(const struct connection *c, const char *path)
     return strncmp(c->request + strlen("POST "), path, strlen(path)) == 0;
 }
 
+/* The reply has the header that the request's X-Reply has. */
+static inline bool receiver_say_back(struct connection *c)
+{
+    static const char name[] = "\r\nX-Reply: ";
+    const char       *line = strstr(c->request, name);
+    char              head[512];
+    if (line == NULL) return false;
+    line += strlen(name);
+    snprintf(head, sizeof(head), "HTTP/1.1 503 Later\r\nContent-Length: 0\r\n%.*s\r\n\r\n",
+             (int)strcspn(line, "\r"), line);
+    return receiver_say(c->fd, head);
+}
+
 /* May another request follow on the connection? */
 static inline bool receiver_answer(struct connection *c, int number)
 {
@@ -132,10 +145,8 @@ static inline bool receiver_answer(struct connection *c, int number)
     if (receiver_asked(c, "/later"))
         return receiver_say(c->fd, "HTTP/1.1 429 Later\r\nRetry-After: 7\r\nContent-Length: 0\r\n"
                                    "\r\n");
-    if (receiver_asked(c, "/date"))
-        return receiver_say(c->fd, "HTTP/1.1 503 Later\r\n"
-                                   "Retry-After: Fri, 01 Jan 2100 00:00:00 GMT\r\n"
-                                   "Content-Length: 0\r\n\r\n");
+    if (receiver_asked(c, "/headers")) receiver_flood(c, "HTTP/1.1 200 OK\r\n", "X-Long: yes\r\n");
+    if (receiver_asked(c, "/header")) return receiver_say_back(c);
     if (receiver_asked(c, "/bomb")) receiver_bomb(c);
     if (receiver_asked(c, "/redirect"))
         return receiver_say(c->fd, "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\n"
@@ -148,7 +159,6 @@ static inline bool receiver_answer(struct connection *c, int number)
     if (receiver_asked(c, "/hang")) receiver_wait_for_end(c);
     if (receiver_asked(c, "/drip")) receiver_drip(c);
     if (receiver_asked(c, "/huge")) receiver_flood(c, "HTTP/1.1 200 OK\r\n\r\n", big);
-    if (receiver_asked(c, "/headers")) receiver_flood(c, "HTTP/1.1 200 OK\r\n", "X-Long: yes\r\n");
     if (receiver_asked(c, "/reset")) receiver_reset(c);
     return false; /* closed without a word */
 }

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -68,18 +69,24 @@ static int teardown(void **state)
     return 0;
 }
 
-static void submit_url(struct fixture *at, struct asked *asked, const char *url, int64_t timeout_ms)
+static void submit_with(struct fixture *at, struct asked *asked, const char *url,
+                        const char *header, int64_t timeout_ms)
 {
     *asked = (struct asked){
         .send = { .url = url,
                   .body = STR("{\"a\":1}"),
                   .headers_count = 1,
-                  .headers = { "X-Mine: yes" },
+                  .headers = { header },
                   .timeout_ms = timeout_ms,
                   .done = note,
                   .argument = asked },
     };
     http_sender_submit(at->sender, &asked->send);
+}
+
+static void submit_url(struct fixture *at, struct asked *asked, const char *url, int64_t timeout_ms)
+{
+    submit_with(at, asked, url, "X-Mine: yes", timeout_ms);
 }
 
 static const char *url_of(struct fixture *at, const char *host, const char *path)
@@ -141,9 +148,85 @@ static void status_and_retry_after_are_heard(void **state)
     finish(at, &asked);
     assert_int_equal(asked.send.status, 429);
     assert_int_equal(asked.send.retry_after_s, 7);
-    submit(at, &asked, "/date", LONG_MS);
+}
+
+/* What is made of a receiver's Retry-After. */
+static int64_t heard_of(struct fixture *at, const char *value)
+{
+    struct asked asked;
+    struct str   header = str_format(&at->arena, "X-Reply: Retry-After:%s", value);
+    submit_with(at, &asked, url_of(at, "127.0.0.1", "/header"), header.data, LONG_MS);
     finish(at, &asked);
-    assert_true(asked.send.retry_after_s > 365 * 24 * 3600); /* a date of the far future */
+    assert_int_equal(asked.send.status, 503);
+    return asked.send.retry_after_s;
+}
+
+static void retry_after_is_a_number_of_seconds(void **state)
+{
+    static const struct {
+        const char *value;
+        int64_t     seconds;
+    } cases[] = {
+        { " 0", 0 },
+        { " 1", 1 },
+        { "120", 120 },
+        { " \t007 \t", 7 },
+        { " 9223372036854775807", INT64_MAX },
+        { " 9223372036854775808", INT64_MAX }, /* too many for 64 bits are as many as there are */
+        { " 18446744073709551617", INT64_MAX },
+        { " 100000000000000000000000000000000000000000", INT64_MAX },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        int64_t heard = heard_of(*state, cases[i].value);
+        if (heard != cases[i].seconds) fail_msg("%s: %lld", cases[i].value, (long long)heard);
+    }
+}
+
+enum { DATE_FORMS = 3, DATE_BYTES = 64 };
+
+/* IMF-fixdate, RFC 850 and asctime. */
+static const char *date_text(struct fixture *at, time_t time_s, int form)
+{
+    char      day[DATE_BYTES], clock[DATE_BYTES];
+    struct tm tm;
+    assert_non_null(gmtime_r(&time_s, &tm));
+    strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+    if (form == 0)
+        strftime(day, sizeof(day), "%a, %d %b %Y", &tm);
+    else if (form == 1)
+        strftime(day, sizeof(day), "%A, %d-%b", &tm);
+    else
+        strftime(day, sizeof(day), "%a %b %e", &tm);
+    if (form == 0) return str_format(&at->arena, " %s %s GMT", day, clock).data;
+    if (form == 1)
+        return str_format(&at->arena, " %s-%02d %s GMT", day, tm.tm_year % 100, clock).data;
+    return str_format(&at->arena, " %s %s %d", day, clock, tm.tm_year + 1900).data;
+}
+
+static void retry_after_is_a_date_in_each_form_of_http(void **state)
+{
+    enum { AHEAD_S = 24 * 3600, SLOW_S = 12 * 3600 };
+    for (int form = 0; form < DATE_FORMS; form++) {
+        const char *text = date_text(*state, time(NULL) + AHEAD_S, form);
+        int64_t     heard = heard_of(*state, text);
+        if (heard > AHEAD_S || heard < AHEAD_S - SLOW_S)
+            fail_msg("%s: %lld", text, (long long)heard);
+        text = date_text(*state, time(NULL) - AHEAD_S, form); /* that has come */
+        assert_int_equal(heard_of(*state, text), 0);
+    }
+    assert_true(heard_of(*state, " Fri, 31 Dec 9999 23:59:59 GMT") > INT64_C(365) * 24 * 3600);
+}
+
+static void retry_after_that_is_neither_is_not_heard(void **state)
+{
+    static const char *const bad[] = {
+        "",     " -5",  " +5",    " 5 seconds", " 7.5",   " 0x10",   " 1e3",
+        " 5,6", " 5 6", " later", " ",          " \"5\"", " 12:30x",
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        int64_t heard = heard_of(*state, bad[i]);
+        if (heard != 0) fail_msg("%s: %lld", bad[i], (long long)heard);
+    }
 }
 
 /* Its handle is used again: what one receiver asked for is not another's wish. */
@@ -434,6 +517,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         sender_test(request_goes_out_as_it_was_given),
         sender_test(status_and_retry_after_are_heard),
+        sender_test(retry_after_is_a_number_of_seconds),
+        sender_test(retry_after_is_a_date_in_each_form_of_http),
+        sender_test(retry_after_that_is_neither_is_not_heard),
         sender_test(retry_after_is_of_this_reply_only),
         sender_test(redirects_are_not_followed),
         sender_test(proxies_of_the_environment_are_not_asked),

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,10 +26,22 @@
 /* --- the C library's, but for names that this file makes up --- */
 
 #define SLOW_SUFFIX ".slow.invalid"
+#define LATE_SUFFIX ".late.invalid" /* answered at once, after a long time by the clock */
 #define MANY_NAME   "many.invalid"
 
 static atomic_int  slow_asked_count;
 static atomic_bool may_slow_ones_end;
+static atomic_int  seconds_ahead;
+
+typedef int clock_fn(clockid_t, struct timespec *);
+
+int clock_gettime(clockid_t clock, struct timespec *ret_time)
+{
+    clock_fn *real = (clock_fn *)dlsym(RTLD_NEXT, "clock_gettime");
+    int       result = real(clock, ret_time);
+    ret_time->tv_sec += seconds_ahead;
+    return result;
+}
 
 typedef int lookup_fn(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
@@ -49,6 +62,10 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 {
     lookup_fn *real = (lookup_fn *)dlsym(RTLD_NEXT, "getaddrinfo");
     if (strcmp(name, MANY_NAME) == 0) return answer_many(real, hints, ret_list);
+    if (strstr(name, LATE_SUFFIX) != NULL) {
+        atomic_fetch_add(&seconds_ahead, 2 * RESOLVER_SLOW_MS / 1000);
+        return EAI_NONAME;
+    }
     if (strstr(name, SLOW_SUFFIX) == NULL) return real(name, service, hints, ret_list);
     atomic_fetch_add(&slow_asked_count, 1);
     while (!may_slow_ones_end)
@@ -192,6 +209,38 @@ static void name_with_more_addresses_than_are_taken_has_none(void **state)
     assert_int_equal(answer.count, 0);
 }
 
+/* The first time makes it slow, and each time after that takes one of their places. */
+static void slow_name_is_asked_more_often_than_slow_ones_have_places(void **state)
+{
+    for (int i = 0; i < 2 + RESOLVER_SLOW_THREADS_MAX; i++) {
+        struct answer answer = new_answer();
+        ask(*state, "a" LATE_SUFFIX, &answer);
+        wait_for(*state, &answer);
+        assert_int_equal(answer.calls, 1);
+    }
+    assert_true(seconds_ahead > 0);
+}
+
+static void slow_names_that_wait_for_a_place_get_one(void **state)
+{
+    static struct answer answers[3 * RESOLVER_SLOW_THREADS_MAX];
+    struct answer        forgotten = new_answer();
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < COUNT_OF(answers); i++) {
+            char name[128];
+            snprintf(name, sizeof(name), "n%zu" LATE_SUFFIX, i);
+            answers[i] = new_answer();
+            ask(*state, name, &answers[i]);
+        }
+        ask(*state, "forgotten" LATE_SUFFIX, &forgotten);
+        if (round > 0) resolver_forget(&forgotten.question);
+        for (size_t i = 0; i < COUNT_OF(answers); i++)
+            wait_for(*state, &answers[i]);
+        if (round == 0) wait_for(*state, &forgotten);
+    }
+    assert_int_equal(forgotten.calls, 1);
+}
+
 /* Is that thread waiting for something? */
 static bool is_asleep(pid_t thread)
 {
@@ -263,6 +312,9 @@ int main(void)
                                         stop),
         cmocka_unit_test_setup_teardown(name_with_more_addresses_than_are_taken_has_none, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(slow_name_is_asked_more_often_than_slow_ones_have_places,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(slow_names_that_wait_for_a_place_get_one, start, stop),
         cmocka_unit_test_setup_teardown(stop_asks_for_nothing_that_waits, start, stop),
         cmocka_unit_test_setup_teardown(stop_ends_with_questions_open, start, stop),
     };
