@@ -9,7 +9,7 @@ import http from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { isAlive, mediaChildOf, zygoteOf } from "../fault/processes.mjs";
+import { isAlive, kill9, mediaChildOf, zygoteOf } from "../fault/processes.mjs";
 import { assertRefused, openMarket, until } from "../lib/market.mjs";
 import { sample } from "../lib/samples.mjs";
 import { run, start } from "../lib/server.mjs";
@@ -214,15 +214,15 @@ describe("while a file is examined", () => {
   });
   after(() => market?.stop());
 
-  /* A clip that takes seconds to examine, sent, and now under examination. */
-  async function underExamination() {
-    const job = await market.job({ accepted_formats: ["video/mp4"], min_star_rating: 1, price_per_file_cents: 100 });
-    const sent = await market.submit(job, clip);
-    await until("a child examines it", () => mediaChildOf(market.server.child.pid), { everyMs: 2 });
-    const now = (await market.worker.get(`/worker/v1/submissions/${sent.id}`)).json;
-    assert.equal(now.status, "pending_score", "it is not judged yet");
-    return { job, sent };
-  }
+  /* A clip that takes seconds to examine, sent, and now under examination; another if nobody looked in time. */
+  const underExamination = () =>
+    until("a child is seen to examine one", async () => {
+      const job = await market.job({ accepted_formats: ["video/mp4"], min_star_rating: 1, price_per_file_cents: 100 });
+      const sent = await market.submit(job, clip);
+      const isPending = async () => (await market.worker.get(`/worker/v1/submissions/${sent.id}`)).json.status === "pending_score";
+      await until("a child examines it, or did", async () => mediaChildOf(market.server.child.pid) || !(await isPending()), { everyMs: 2 });
+      return (await isPending()) && mediaChildOf(market.server.child.pid) && { job, sent };
+    });
 
   async function assertScoredOnce({ job, sent }) {
     const submission = await market.scored(sent);
@@ -248,8 +248,10 @@ describe("while a file is examined", () => {
   });
 
   it("the child is killed: the same", async () => {
-    const one = await underExamination();
-    process.kill(mediaChildOf(market.server.child.pid), "SIGKILL");
+    const one = await until("one is killed", async () => {
+      const seen = await underExamination();
+      return kill9(mediaChildOf(market.server.child.pid)) && seen;
+    });
     await until("the failure is in the log", () => market.server.logLines.some((line) => line.includes('"score_postponed"') && line.includes(one.sent.id)));
     await market.server.advance(MINUTE);
     await assertScoredOnce(one);
