@@ -164,8 +164,11 @@ describe("the seals", () => {
     folder = mkdtempSync(join(tmpdir(), "firsthand-seals-"));
     for (let i = 0; i < 6; i++) await buyer.createJob();
     await server.advance(120);
-    head = await until("a head is logged", () => server.logLines.findLast((line) => line.includes('"audit_head"')));
-    head = JSON.parse(head).head;
+    head = await until("a head that has one before it is logged", () => {
+      const line = server.logLines.findLast((one) => one.includes('"audit_head"'));
+      const found = line && JSON.parse(line).head;
+      return Number.parseInt(found, 10) > 1 && found;
+    });
     await buyer.createJob();
     await server.halt();
     cpSync(server.dataDir, join(folder, "sound"), { recursive: true });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { schemaFaults } from "../lib/contract.mjs";
-import { assertRefused, Market, openMarket } from "../lib/market.mjs";
+import { assertRefused, Market, openMarket, until } from "../lib/market.mjs";
 import { start } from "../lib/server.mjs";
 
 const PURCHASE = "/v1/billing/credits/purchase";
@@ -326,7 +326,10 @@ describe("what is told", () => {
     const test = server.client(own.org.test_key);
     await test.patch("/v1/organization/settings", { auto_top_up_enabled: true, auto_top_up_threshold_cents: TEST_GRANT + 1, auto_top_up_amount_cents: 700 });
     await server.advance(1);
-    const [event] = await told(test, "credits.auto_topped_up");
+    const [event] = await until("it is topped up", async () => {
+      const all = await told(test, "credits.auto_topped_up");
+      return all.length > 0 && all;
+    });
     assert.deepEqual(event.data, (await test.all("/v1/billing/transactions"))[0]);
     assert.equal(event.data.description, "Automatic top-up");
   });
@@ -366,7 +369,11 @@ describe("auto top-up in the test environment", () => {
     assert.equal((await settings(test, { auto_top_up_enabled: true, auto_top_up_threshold_cents: TEST_GRANT, auto_top_up_amount_cents: 3000 })).status, 200);
     await Promise.all(Array.from({ length: 5 }, () => test.createJob({ files_needed: 1, price_per_file_cents: 10 })));
     await server.advance(1);
-    const rows = (await test.all("/v1/billing/transactions")).reverse().map(({ type, amount_cents }) => [type, amount_cents]);
+    const read = async () => (await test.all("/v1/billing/transactions")).reverse().map(({ type, amount_cents }) => [type, amount_cents]);
+    const rows = await until("it is topped up", async () => {
+      const all = await read();
+      return all.some(([type]) => type === "purchase") && all;
+    });
     const topUps = rows.filter(([type]) => type === "purchase");
     assert.ok(topUps.length >= 1 && topUps.length <= 5, JSON.stringify(rows));
     assert.deepEqual(topUps[0], ["purchase", 3000], "no pack, no bonus");
@@ -378,7 +385,9 @@ describe("auto top-up in the test environment", () => {
     const test = server.client(own.org.test_key);
     await settings(test, { auto_top_up_enabled: true, auto_top_up_threshold_cents: TEST_GRANT + 1, auto_top_up_amount_cents: 2500 });
     await server.advance(1);
-    assert.equal((await test.get("/v1/billing/credits")).json.balance_cents, TEST_GRANT + 2625, "a pack's amount brings its bonus");
+    const balance = async () => (await test.get("/v1/billing/credits")).json.balance_cents;
+    await until("it is topped up", async () => (await balance()) > TEST_GRANT);
+    assert.equal(await balance(), TEST_GRANT + 2625, "a pack's amount brings its bonus");
   });
 
   it("charges nobody for live credit without a provider", async () => {

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { once } from "node:events";
-import { assertRefused, inParallel, Market, openMarket } from "../lib/market.mjs";
+import { assertRefused, inParallel, Market, openMarket, until } from "../lib/market.mjs";
 import { sample } from "../lib/samples.mjs";
 import { REPOSITORY } from "../lib/contract.mjs";
 import { binaryPath, run, start } from "../lib/server.mjs";
@@ -56,7 +56,7 @@ const assertUsage = (result, pattern) => assertFailed(result, 2, pattern);
 /* Run a program that is not the binary itself, or the binary as another user. */
 function execute(file, args, options = {}) {
   return new Promise((done) => {
-    execFile(file, args, { timeout: 30_000, ...options }, (error, stdout, stderr) =>
+    execFile(file, args, { timeout: 120_000, ...options }, (error, stdout, stderr) =>
       done({ code: error ? error.code : 0, stdout, stderr }));
   });
 }
@@ -386,7 +386,8 @@ describe("a refused command exits 1, with the reason", () => {
       await run(["demo", "--data-dir", newPath(), "--listen", "127.0.0.1:0", "--files", folder]);
     assert.equal(code, 1);
     assert.match(stderr, /^firsthand: copy .*Is a directory \(disk_io\)$/m);
-    assert.deepEqual(copies().filter((name) => !earlier.has(name)), []);
+    /* Other demos on this machine have theirs for a moment. */
+    await until("no copy stays", () => copies().every((name) => earlier.has(name)));
   });
 
   it("an unknown scope is a wrong use", async () => {

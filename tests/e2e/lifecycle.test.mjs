@@ -3,44 +3,28 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { readdirSync, readlinkSync, statSync } from "node:fs";
+import { readdirSync, readlinkSync } from "node:fs";
 import { readFile, rename, rm, stat } from "node:fs/promises";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { mediaChildOf, zygoteOf } from "../fault/processes.mjs";
+import { isAlive, kill9, mediaChildOf, zygoteOf } from "../fault/processes.mjs";
 import { assertRefused, openMarket, until } from "../lib/market.mjs";
 import { sample } from "../lib/samples.mjs";
 import { run, start } from "../lib/server.mjs";
+import { partSizes } from "../lib/tus.mjs";
 
 const DAY_S = 24 * 60 * 60;
 const MINUTE = 60;
 
-const isGone = (pid) => {
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch {
-    return true;
-  }
-};
-
-function openFilesOf(pid) {
+function hasOpen(pid, path) {
   const folder = `/proc/${pid}/fd`;
-  return readdirSync(folder).map((fd) => {
-    try {
-      return readlinkSync(join(folder, fd));
-    } catch {
-      return null; /* closed meanwhile */
-    }
-  });
-}
-
-/* How many bytes each file that is on its way in has on the disk. */
-function partsOnDisk(dataDir) {
-  const folder = join(dataDir, "uploads");
-  return readdirSync(folder).map((name) => statSync(join(folder, name)).size);
+  try {
+    return readdirSync(folder).some((fd) => readlinkSync(join(folder, fd)) === path);
+  } catch {
+    return false; /* closed meanwhile */
+  }
 }
 
 async function assertWillNotStart(dataDir, pattern) {
@@ -66,12 +50,21 @@ describe("a data directory", () => {
     const { server } = market;
     await server.halt();
     const lock = join(server.dataDir, "lock");
-    const holder = spawn("flock", [lock, "sh", "-c", "echo held; read line"], { stdio: ["pipe", "pipe", "inherit"] });
-    await once(holder.stdout, "data");
-    const launched = server.launch();
-    await until("a server has the lock open", () => openFilesOf(server.child.pid).includes(lock));
-    holder.stdin.end("go\n");
-    await launched;
+    /* It waits for a second. → whether the lock was let go within that */
+    const launchedInTime = async () => {
+      const holder = spawn("flock", [lock, "sh", "-c", "echo held; read line"], { stdio: ["pipe", "pipe", "inherit"] });
+      await once(holder.stdout, "data");
+      const launched = server.launch().then(() => true, (e) => {
+        assert.match(e.message, /data_dir_in_use/);
+        server.child = null;
+        return false;
+      });
+      await until("a server has the lock open, or had", () => server.child === null || hasOpen(server.child.pid, lock));
+      holder.stdin.end("go\n");
+      await once(holder, "exit");
+      return launched;
+    };
+    await until("a server that waits is let in", launchedInTime);
     assert.equal((await market.buyer.get("/v1/jobs")).status, 200);
   });
 
@@ -159,7 +152,7 @@ describe("a restart", () => {
 
 describe("SIGTERM", () => {
   it("lets an upload that is under way finish, takes no new one, and exits 0", async () => {
-    const market = await openMarket();
+    const market = await openMarket({ "drain-timeout": "5m" });
     const { server } = market;
     const bytes = sample("photo.jpg");
     try {
@@ -171,7 +164,7 @@ describe("SIGTERM", () => {
       });
       const answered = once(request, "response");
       await new Promise((done) => request.write(bytes.subarray(0, half), done));
-      await until("some of it is on the disk", () => partsOnDisk(server.dataDir).some((size) => size > 0));
+      await until("some of it is on the disk", () => partSizes(server.dataDir).some((size) => size > 0));
       server.child.kill("SIGTERM");
       await until("it says that it stops", () => server.logLines.some((line) => line.includes('"event":"stopping"')));
       await until("nobody new is let in", () =>
@@ -206,7 +199,7 @@ describe("SIGTERM", () => {
     const zygote = zygoteOf(server.child.pid);
     assert.ok(zygote);
     await server.halt();
-    await until("the zygote has ended", () => isGone(zygote));
+    await until("the zygote has ended", () => !isAlive(zygote));
     await server.stop();
   });
 });
@@ -221,15 +214,15 @@ describe("while a file is examined", () => {
   });
   after(() => market?.stop());
 
-  /* A clip that takes seconds to examine, sent, and now under examination. */
-  async function underExamination() {
-    const job = await market.job({ accepted_formats: ["video/mp4"], min_star_rating: 1, price_per_file_cents: 100 });
-    const sent = await market.submit(job, clip);
-    await until("a child examines it", () => mediaChildOf(market.server.child.pid), { everyMs: 2 });
-    const now = (await market.worker.get(`/worker/v1/submissions/${sent.id}`)).json;
-    assert.equal(now.status, "pending_score", "it is not judged yet");
-    return { job, sent };
-  }
+  /* A clip that takes seconds to examine, sent, and now under examination; another if nobody looked in time. */
+  const underExamination = () =>
+    until("a child is seen to examine one", async () => {
+      const job = await market.job({ accepted_formats: ["video/mp4"], min_star_rating: 1, price_per_file_cents: 100 });
+      const sent = await market.submit(job, clip);
+      const isPending = async () => (await market.worker.get(`/worker/v1/submissions/${sent.id}`)).json.status === "pending_score";
+      await until("a child examines it, or did", async () => mediaChildOf(market.server.child.pid) || !(await isPending()), { everyMs: 2 });
+      return (await isPending()) && mediaChildOf(market.server.child.pid) && { job, sent };
+    });
 
   async function assertScoredOnce({ job, sent }) {
     const submission = await market.scored(sent);
@@ -255,8 +248,10 @@ describe("while a file is examined", () => {
   });
 
   it("the child is killed: the same", async () => {
-    const one = await underExamination();
-    process.kill(mediaChildOf(market.server.child.pid), "SIGKILL");
+    const one = await until("one is killed", async () => {
+      const seen = await underExamination();
+      return kill9(mediaChildOf(market.server.child.pid)) && seen;
+    });
     await until("the failure is in the log", () => market.server.logLines.some((line) => line.includes('"score_postponed"') && line.includes(one.sent.id)));
     await market.server.advance(MINUTE);
     await assertScoredOnce(one);
@@ -266,7 +261,7 @@ describe("while a file is examined", () => {
     const one = await underExamination();
     const pids = [zygoteOf(market.server.child.pid), mediaChildOf(market.server.child.pid)];
     await market.server.kill9();
-    for (const pid of pids) await until(`process ${pid} has ended`, () => isGone(pid), { msMax: 30_000 });
+    for (const pid of pids) await until(`process ${pid} has ended`, () => !isAlive(pid));
     await market.server.launch();
     market.reconnect();
     await assertScoredOnce(one);

@@ -166,7 +166,7 @@ describe("listen", () => {
     const listener = listen("--forward-to", sink.url);
     await hasBegun();
     source.add(event(9));
-    await until("it came", () => received.length === 1);
+    await until("it came, and both lines were read", () => received.length === 1 && listener.notes.length > 1);
     const [, secret] = /signed with (whsec_\S+)$/.exec(listener.notes[1]);
     assert.equal(Buffer.from(secret.slice(6), "base64").length, 32);
     const { "x-firsthand-signature": signature } = received[0].headers;
@@ -222,7 +222,7 @@ describe("listen", () => {
     await until("it was refused", () => source.asked.length > asked + 3);
     source.refusal = null;
     await until("it came", () => received.length === 1);
-    assert.ok(listener.notes.some((line) => line.includes("answers again")));
+    await until("it has told that, too", () => listener.notes.some((line) => line.includes("answers again")));
     await interrupted(listener);
   });
 

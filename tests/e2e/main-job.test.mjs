@@ -1,12 +1,12 @@
 /* The main job, from the post to the folder: files are judged by what they are, what passes is
  * delivered and paid to the cent, what does not costs nothing. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { assertRefused, Market, openMarket, until } from "../lib/market.mjs";
 import { firstSeconds, GOOD, sample, sha256, withComment, withOrientation } from "../lib/samples.mjs";
-import { Tus } from "../lib/tus.mjs";
+import { Tus, partSizes } from "../lib/tus.mjs";
 
 const PRICE = 37; /* a fee of a fifth is 7.4 cents: 7, and 30 for the worker */
 const PAYOUT = 30;
@@ -23,12 +23,6 @@ function assertRejected(submission, stars) {
   assert.equal(submission.status, "rejected", submission.ai_reasoning);
   assert.equal(submission.ai_star_rating, stars, submission.ai_reasoning);
   assert.equal(submission.payout_cents, null);
-}
-
-/* How many bytes each file has that is on its way in. */
-function partsOnDisk() {
-  const folder = join(market.server.dataDir, "uploads");
-  return readdirSync(folder).map((name) => statSync(join(folder, name)).size);
 }
 
 /* The reasoning is sentences that name a figure. */
@@ -331,6 +325,7 @@ describe("a second try", () => {
   });
 
   /* The file of a try that has ended is still on its way when another has taken its place. */
+  let lateCount = 0;
   const ends = {
     "was given back": async ({ id }) => assert.equal((await market.worker.delete(`/worker/v1/reservations/${id}`)).status, 204),
     "has lapsed": () => market.server.advance(31 * 60),
@@ -339,14 +334,15 @@ describe("a second try", () => {
     for (const whole of [true, false])
       it(`is one file, whatever arrives late for one that ${how}, ${whole ? "in one request" : "in pieces"}`, async () => {
         const { job, submission } = await rejectedWithTwo({ files_needed: 3 });
-        const late = sample("photo-3.jpg"), half = late.length >> 1;
+        const late = withComment(sample("photo-3.jpg"), "late".repeat(++lateCount)); /* of a size of its own */
+        const half = late.length >> 1;
         const tus = new Tus(market.worker);
         const first = (await retry(submission)).json;
         const sending = whole
           ? await tus.openPut(first.id, late.length, "image/jpeg")
           : await tus.openPatch(await tus.begin(first.id, late.length), 0, late.length);
         sending.write(late.subarray(0, half));
-        await until("half of it is on disk", () => partsOnDisk().includes(half));
+        await until("half of it is on disk", () => partSizes(market.server.dataDir).includes(half));
         await end(first);
         const second = (await retry(submission)).json;
         const sent = await market.worker.putFile(second.id, sample("photo-2.jpg"));

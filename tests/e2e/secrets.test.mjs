@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { openMarket } from "../lib/market.mjs";
+import { openMarket, until } from "../lib/market.mjs";
 import { sample } from "../lib/samples.mjs";
 import { Secrets } from "../lib/secrets.mjs";
 import { start } from "../lib/server.mjs";
@@ -118,7 +118,7 @@ describe("a whole job", () => {
       await market.files(job);
       /* invite, joined, password, signed in, key made, link */
       assert.equal(server.secrets.count, before + 6);
-      assert.ok(server.unread.length > 10, "both outputs are kept for the search");
+      await until("both outputs are kept for the search", () => server.unread.length > 10);
     } finally {
       await market.stop();
     }

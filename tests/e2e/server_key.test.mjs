@@ -241,7 +241,7 @@ describe("a file of other keys", () => {
     const before = readFileSync(keyFile());
     writeFileSync(keyFile(), `77 ${"ab".repeat(32)}\n`);
     await server.advance(1);
-    assert.ok(server.logLines.some((line) => line.includes("server_key_not_reloaded")));
+    await until("it says so", () => server.logLines.some((line) => line.includes("server_key_not_reloaded")));
     assert.equal((await market.buyer.get("/v1/jobs")).status, 200);
     writeFileSync(keyFile(), before);
     await server.advance(1);

@@ -8,13 +8,13 @@ import net from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
+import { until } from "../lib/market.mjs";
 import { pngImage } from "../lib/media.mjs";
 import { sha256 } from "../lib/samples.mjs";
 import { start } from "../lib/server.mjs";
 import { checksum, metadata, Tus, VERSION } from "../lib/tus.mjs";
 
 const HOUR_S = 3600;
-const WAIT_MS_MAX = 30_000;
 const server = await start({ "rate-limit-per-minute": "0", "worker-reservations-max": "100", "worker-submissions-per-day": "0" });
 let buyer;
 let seed = 100;
@@ -47,17 +47,6 @@ function codeOf(reply) {
 
 function partsOnDisk() {
   return readdirSync(join(server.dataDir, "uploads"));
-}
-
-/* Wait for a condition, without sleeping longer than it takes. */
-async function until(condition, what) {
-  const deadline = Date.now() + WAIT_MS_MAX;
-  for (;;) {
-    const value = await condition();
-    if (value) return value;
-    assert.ok(Date.now() < deadline, `never: ${what}`);
-    await new Promise((done) => setImmediate(done));
-  }
 }
 
 async function submissionOf(client, id) {
@@ -103,7 +92,7 @@ test("curl -T sends a whole file; the same bytes again are the same submission",
   assert.equal(uploads[0].state, "finished");
   assert.equal(uploads[0].content_hash, sha256(file));
   assert.equal(uploads[0].offset_bytes, file.length);
-  assert.deepEqual(partsOnDisk(), []);
+  await until("nothing of what was refused stays", () => partsOnDisk().length === 0);
 });
 
 test("curl without a length is streamed", async () => {
@@ -162,9 +151,9 @@ test("a PUT that breaks off leaves nothing behind", async () => {
       `Authorization: Bearer ${client.token}\r\nContent-Length: ${file.length}\r\n\r\n`,
   );
   socket.write(file.subarray(0, 50_000));
-  await until(() => partsOnDisk().length === 1, "the part appears");
+  await until("the part appears", () => partsOnDisk().length === 1);
   socket.resetAndDestroy();
-  await until(() => partsOnDisk().length === 0, "the part is gone");
+  await until("the part is gone", () => partsOnDisk().length === 0);
   assert.deepEqual(await client.all("/worker/v1/uploads"), []);
   assert.equal((await client.putFile(reservation.id, file)).status, 201);
 });
@@ -376,7 +365,7 @@ test("a refused type ends the upload as soon as it can be told, and the slot is 
   assert.equal((await tus.head(location)).status, 410);
   assert.equal((await tus.patch(location, 9, Buffer.alloc(1))).status, 410);
   assert.equal((await tus.terminate(location)).status, 410);
-  await until(async () => (await client.all("/worker/v1/uploads"))[0].state === "refused", "the row says so");
+  await until("the row says so", async () => (await client.all("/worker/v1/uploads"))[0].state === "refused");
   const again = await tus.begin(reservation.id, file.length);
   assert.equal((await tus.patch(again, 0, file)).status, 204);
 });
@@ -446,7 +435,7 @@ test("a terminated upload is gone and the slot is kept", async () => {
   assert.equal((await tus.patch(location, 1000, file.subarray(1000))).status, 410);
   assert.equal((await tus.terminate(location)).status, 410);
   assert.equal((await client.all("/worker/v1/uploads"))[0].state, "terminated");
-  assert.ok(!partsOnDisk().includes(location.split("/").pop()));
+  await until("its bytes are gone", () => !partsOnDisk().includes(location.split("/").pop()));
   const again = await tus.begin(reservation.id, file.length);
   assert.equal((await tus.patch(again, 0, file)).status, 204);
   assert.equal((await tus.terminate(again)).status, 409);
@@ -460,7 +449,7 @@ test("a new request takes over from a half-dead connection at the true offset", 
   const old = await tus.openPatch(location, 0, file.length);
   old.write(file.subarray(0, 3000));
   const path = join(server.dataDir, "uploads", location.split("/").pop());
-  await until(() => statSync(path).size === 3000, "the first bytes arrive");
+  await until("the first bytes arrive", () => statSync(path).size === 3000);
   assert.equal(await tus.offset(location), 3000);
   old.write(file.subarray(3000));
   assert.match(await old.reply(), /^HTTP\/1\.1 409 [\s\S]*upload_taken_over/);
@@ -552,11 +541,11 @@ test("progress renews the reservation, and bytes alone do it", async () => {
   await server.advance(20 * 60);
   assert.equal((await tus.patch(location, 0, file.subarray(0, 1000))).status, 204);
   /* The renewal is a commit of its own, which the reply does not wait for. */
-  await until(async () => (await expires()) >= before + 19 * 60_000, "a request renews");
+  await until("a request renews", async () => (await expires()) >= before + 19 * 60_000);
   await server.advance(20 * 60);
   const slow = await tus.openPatch(location, 1000, file.length - 1000);
   slow.write(file.subarray(1000, 2000));
-  await until(async () => (await expires()) >= before + 39 * 60_000, "a long request renews as it streams");
+  await until("a long request renews as it streams", async () => (await expires()) >= before + 39 * 60_000);
   slow.write(file.subarray(2000));
   assert.match(await slow.reply(), /^HTTP\/1\.1 204 /);
   slow.close();
@@ -570,7 +559,7 @@ test("an upload lapses with its time", async () => {
   assert.equal((await tus.head(location)).status, 410);
   assert.equal((await tus.patch(location, 1000, file.subarray(1000))).status, 410);
   assert.equal((await client.all("/worker/v1/uploads"))[0].state, "expired");
-  assert.ok(!partsOnDisk().includes(location.split("/").pop()), "its bytes are gone");
+  await until("its bytes are gone", () => !partsOnDisk().includes(location.split("/").pop()));
 });
 
 test("a lapsed reservation takes a free slot again, and none that is taken", async () => {

@@ -33,8 +33,8 @@ async function dieWhileStarting(server, ms) {
   const launched = server.launch().then(() => true, () => false);
   await sleep(ms);
   kill9(server.child.pid);
-  await server.exited;
   await launched;
+  await server.closed; /* with its zygote */
   server.child = null;
 }
 

@@ -57,7 +57,7 @@ function post(patient, idempotencyKey) {
 }
 
 for (const [error, kinds] of [["ENOSPC", FULL], ["EIO", DEAD]]) {
-  test(`${error} on the log: writes are refused, reads answered`, { timeout: 60_000 }, () =>
+  test(`${error} on the log: writes are refused, reads answered`, { timeout: 400_000 }, () =>
     withServer(async ({ disk, server, patient }) => {
       const kept = await patient.post();
       const reservation = await patient.accept(kept);
@@ -79,7 +79,7 @@ for (const [error, kinds] of [["ENOSPC", FULL], ["EIO", DEAD]]) {
       await delivered(server, patient, { job: kept, reservation });
     }));
 
-  test(`${error} on the store: commits stand in the log until there is room`, { timeout: 60_000 }, () =>
+  test(`${error} on the store: commits stand in the log until there is room`, { timeout: 400_000 }, () =>
     withServer(async ({ disk, server, patient }) => {
       disk.fail({ kinds: kinds.filter((kind) => kind !== "open"), error, pattern: PLACES.store });
       const played = await patient.play();
@@ -92,7 +92,7 @@ for (const [error, kinds] of [["ENOSPC", FULL], ["EIO", DEAD]]) {
       await patient.checkDelivered(played);
     }));
 
-  test(`${error} on uploads: bytes are refused, and resume where they stand`, { timeout: 60_000 }, () =>
+  test(`${error} on uploads: bytes are refused, and resume where they stand`, { timeout: 400_000 }, () =>
     withServer(async ({ disk, server, patient }) => {
       const [job, other] = [await patient.post(), await patient.post()];
       const [reservation, otherReservation] = [await patient.accept(job), await patient.accept(other)];
@@ -112,7 +112,7 @@ for (const [error, kinds] of [["ENOSPC", FULL], ["EIO", DEAD]]) {
       await delivered(server, patient, { job, reservation });
     }));
 
-  test(`${error} on blobs: a finish is refused, and needs no byte again`, { timeout: 60_000 }, () =>
+  test(`${error} on blobs: a finish is refused, and needs no byte again`, { timeout: 400_000 }, () =>
     withServer(async ({ disk, server, patient }) => {
       const job = await patient.post();
       const reservation = await patient.accept(job);
@@ -130,7 +130,7 @@ for (const [error, kinds] of [["ENOSPC", FULL], ["EIO", DEAD]]) {
       await delivered(server, patient, { job, reservation });
     }));
 
-  test(`${error} on delivered folders: the file is paid, its delivery waits`, { timeout: 60_000 }, () =>
+  test(`${error} on delivered folders: the file is paid, its delivery waits`, { timeout: 400_000 }, () =>
     withServer(async ({ disk, server, patient }) => {
       disk.fail({ kinds, error, pattern: PLACES.delivered });
       const played = await patient.play();
@@ -144,7 +144,7 @@ for (const [error, kinds] of [["ENOSPC", FULL], ["EIO", DEAD]]) {
     }));
 }
 
-test("what could not be synced is not answered, wherever the sync failed", { timeout: 60_000 }, () =>
+test("what could not be synced is not answered, wherever the sync failed", { timeout: 400_000 }, () =>
   withServer(async ({ disk, patient }) => {
     const reservation = await patient.accept(await patient.post());
     const bytes = newImage();
@@ -168,7 +168,7 @@ test("what could not be synced is not answered, wherever the sync failed", { tim
     await patient.expect(201, () => post(patient, key));
   }));
 
-test("a part that cannot even be cut resumes where it stood", { timeout: 60_000 }, () =>
+test("a part that cannot even be cut resumes where it stood", { timeout: 400_000 }, () =>
   withServer(async ({ disk, server, patient }) => {
     const job = await patient.post();
     const reservation = await patient.accept(job);
@@ -189,7 +189,7 @@ test("a part that cannot even be cut resumes where it stood", { timeout: 60_000 
     await patient.checkDelivered({ job, reservation, sha: sha256(bytes) });
   }));
 
-test("blobs that cannot be read are nobody's fault: the score waits", { timeout: 60_000 }, () =>
+test("blobs that cannot be read are nobody's fault: the score waits", { timeout: 400_000 }, () =>
   withServer(async ({ disk, server, patient }) => {
     const good = await patient.play();
     await delivered(server, patient, good);
@@ -244,7 +244,7 @@ function fill(folder) {
   truncateSync(join(folder, "ballast"), statSync(join(folder, "ballast")).size - ROOM_BYTES);
 }
 
-test("a file system without a block left refuses writes, and goes on when there is room", { timeout: 120_000 }, async (t) => {
+test("a file system without a block left refuses writes, and goes on when there is room", { timeout: 400_000 }, async (t) => {
   const folder = mountSmall(24 << 20);
   if (folder === null) {
     t.skip("NOT RUN: no tmpfs may be mounted here; the shim's ENOSPC above has to do");

@@ -481,7 +481,7 @@ export class Market {
     await until(async () => {
       await this.server.advance(5);
       return this.sql("SELECT count(*) FROM tasks") === "0";
-    }, "every task is done", { msMax: 60_000 });
+    }, "every task is done");
     this.#countScored();
     assert.equal(this.sql("PRAGMA integrity_check"), "ok");
     const approved = await this.#checkSubmissions();

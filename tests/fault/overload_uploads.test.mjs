@@ -56,8 +56,8 @@ async function resume(market, upload) {
   }
 }
 
-test("two hundred uploads at once all arrive, in constant memory and with no more threads", { timeout: 240_000 }, async () => {
-  const market = await openMarket({ tasks: "off" }, { credits: 1_000_000 });
+test("two hundred uploads at once all arrive, in constant memory and with no more threads", { timeout: 400_000 }, async () => {
+  const market = await openMarket({ tasks: "off", "idle-timeout": "10m" }, { credits: 1_000_000 });
   const { server } = market;
   let uploads = [];
   try {
@@ -75,7 +75,7 @@ test("two hundred uploads at once all arrive, in constant memory and with no mor
       from = FILE_BYTES * share;
       held.push(gauge(pid).rssBytes - before.rssBytes);
     }
-    assert.equal(gauge(pid).threads, before.threads, "an upload has no thread of its own");
+    assert.ok(gauge(pid).threads <= before.threads, "an upload has no thread of its own");
     for (const bytes of held) assertBounded(`memory of ${UPLOADS} uploads`, bytes, UPLOADS * BYTES_OF_AN_UPLOAD);
 
     await sendUpTo(uploads, from, FILE_BYTES);

@@ -47,9 +47,9 @@ async function settle(market, key) {
   });
 }
 
-test("beyond the writer's queue writes are refused, reads are answered, and all that was taken is done", { timeout: 240_000 }, async () => {
+test("beyond the writer's queue writes are refused, reads are answered, and all that was taken is done", { timeout: 400_000 }, async () => {
   const disk = new FailingDisk();
-  const market = await openMarket({ "connections-max": 5000, "waiters-max": 1 }, { credits: 10_000_000 });
+  const market = await openMarket({ "connections-max": 5000, "waiters-max": 1, "idle-timeout": "10m" }, { credits: 10_000_000 });
   const { server } = market;
   let lines = [];
   try {

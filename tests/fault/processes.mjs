@@ -41,7 +41,7 @@ export function kill9(pid) {
 }
 
 /* Wait for a condition, looking often. → what it yields, once that is true */
-export async function until(condition, what, { msMax = 20_000, everyMs = 5 } = {}) {
+export async function until(condition, what, { msMax = 120_000, everyMs = 5 } = {}) {
   const deadline = Date.now() + msMax;
   for (;;) {
     const value = await condition();

@@ -41,7 +41,7 @@ export async function assertRecovered(server, before) {
     now = gauge(server.child.pid);
     return now.descriptors <= before.descriptors && now.threads <= before.threads;
   };
-  await until("descriptors and threads are those of before", isOver, { msMax: 30_000 }).catch((e) => {
+  await until("descriptors and threads are those of before", isOver).catch((e) => {
     throw new Error(`${e.message}: ${JSON.stringify({ before, now })}`);
   });
 }

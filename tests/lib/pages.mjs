@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { REPOSITORY } from "./contract.mjs";
 
-const RUN_MS_MAX = 60_000;
+const RUN_MS_MAX = 240_000;
 
 export function page(name) {
   return readFileSync(join(REPOSITORY, name), "utf8");

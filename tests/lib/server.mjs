@@ -110,7 +110,7 @@ export class Server {
     const late = new Promise((_, fail) => {
       timer = setTimeout(() => fail(new Error("the server did not start in time")), START_MS_MAX);
     });
-    const ended = this.exited.then(({ code, signal }) => {
+    const ended = this.closed.then(([code, signal]) => {
       throw new Error(`the server ended (${code ?? signal}) before it listened:\n${this.logLines.join("\n")}`);
     });
     ended.catch(() => {});

@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { inParallel } from "./market.mjs";
 
 const CONNECTING_AT_ONCE = 100;
-const REPLY_MS_MAX = 60_000;
+const REPLY_MS_MAX = 120_000;
 
 function lengthOf(head) {
   return Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
@@ -135,14 +135,16 @@ export function assertTurnedAway(reply, code) {
   assert.match(reply.headers["retry-after"] ?? "", /^[1-9]\d*$/);
 }
 
-/* Ask on a new connection, and come back when the server says so, until it has room. → the line */
+/* Ask on a new connection, and come back when the server says so, until it has room. One on which
+ * nothing was asked for a while may be closed to make room. → the line */
 export async function getIn(base, bytes) {
   for (;;) {
-    const [line] = await openLines(base, 1);
+    const line = await Line.open(base);
     const reply = await line.ask(bytes);
-    if (reply.status === 200) return line;
-    assertTurnedAway(reply, "connections_full");
+    if (reply?.status === 200) return line;
     line.close();
+    if (reply === null) continue;
+    assertTurnedAway(reply, "connections_full");
     await pause(Number(reply.headers["retry-after"]) * 1000);
   }
 }

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { readdirSync, statSync } from "node:fs";
 import net from "node:net";
+import { join } from "node:path";
 
 export const VERSION = { "tus-resumable": "1.0.0" };
 export const OFFSET_STREAM = "application/offset+octet-stream";
@@ -15,6 +17,12 @@ export function metadata(values) {
 
 export function checksum(algorithm, bytes) {
   return `${algorithm} ${createHash(algorithm).update(bytes).digest("base64")}`;
+}
+
+/* How many bytes each file has on the disk that is on its way in. One that has ended goes at any time. */
+export function partSizes(dataDir) {
+  const folder = join(dataDir, "uploads");
+  return readdirSync(folder).flatMap((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? []);
 }
 
 function targetOf(location) {
