@@ -18,6 +18,7 @@ enum {
     PLACES_COUNT = 16,        /* looked at when the full decode is over budget */
     WINDOW_MS = 2500, /* of video at as many of them as can be afforded: a freeze shows in 2 s */
     SOUND_SHARE = 4,  /* the sound may then use one part in so many of the budget */
+    MP3_PADDING_SAMPLES_MAX = 2 * 0xfff, /* the 12 bits that LAME's tag has, at either end */
 };
 
 /* Recorders that cannot know the length yet write a size from here on. */
@@ -342,11 +343,20 @@ static bool wav_is_truncated(const struct movie *movie)
     return promised < RIFF_BYTES_UNKNOWN && is_short_of(movie->input.size_bytes, promised);
 }
 
+/* An MP3's claim counts the encoder's padding, which decoding cuts off. */
+static int64_t sound_arrived_ms(const struct movie *movie)
+{
+    const struct track *track = &movie->sound_track;
+    if (movie->result->type != MEDIA_MP3) return sound_ms(movie->sound);
+    int64_t padding_ms = figure_ms(MP3_PADDING_SAMPLES_MAX, track->stream->codecpar->sample_rate);
+    return num_min(track_sent_ms(track), sound_ms(movie->sound) + padding_ms);
+}
+
 static bool sound_is_truncated(const struct movie *movie)
 {
     if (wav_is_truncated(movie)) return true;
     return !movie->result->video.is_sampled &&
-           is_short_of(sound_ms(movie->sound), track_duration_ms(&movie->sound_track));
+           is_short_of(sound_arrived_ms(movie), track_duration_ms(&movie->sound_track));
 }
 
 static bool is_truncated(const struct movie *movie)
