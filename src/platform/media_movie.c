@@ -33,6 +33,7 @@ struct movie {
     struct video              *video;
     struct sound              *sound;
     int64_t                    duration_ms; /* by the container; 0 = not told */
+    int64_t                    wav_bytes;   /* a WAV's claim; 0 = none, or no WAV */
     int64_t                    cpu_begun_ms;
     double                     cost; /* CPU time per time of video, once it was measured */
     int64_t                    places_count, places_empty;
@@ -133,6 +134,15 @@ static const char *movie_refusal(const struct movie *movie)
     return NULL;
 }
 
+/* A WAV says how long it is before the sound begins; 0 = this one does not. */
+static int64_t wav_bytes(const struct movie *movie)
+{
+    unsigned char size[4] = { 0 };
+    (void)media_read_at(movie->input.fd, 4, size, sizeof size);
+    int64_t claimed = (int64_t)(size[0] | size[1] << 8 | size[2] << 16) + ((int64_t)size[3] << 24);
+    return claimed < RIFF_BYTES_UNKNOWN ? claimed : 0;
+}
+
 /* --- decoding --- */
 
 static void take_picture(void *sink, struct track *track, const AVFrame *frame)
@@ -183,12 +193,20 @@ static bool is_too_long(const struct movie *movie)
            sound_ms(movie->sound) > MEDIA_DURATION_MS_MAX;
 }
 
+/* The last packet of a WAV without a length is not full, and is no damage. */
+static void forgive_open_end(const struct movie *movie, AVPacket *packet)
+{
+    if (movie->result->type == MEDIA_WAV && movie->wav_bytes == 0)
+        packet->flags &= ~AV_PKT_FLAG_CORRUPT;
+}
+
 /* false: stopped, over budget. */
 static bool decode_all(struct movie *movie)
 {
     CLEANUP_PACKET AVPacket *packet = av_packet_alloc();
     CHECK(packet != NULL);
     while (!is_too_long(movie) && av_read_frame(movie->input.format, packet) >= 0) {
+        forgive_open_end(movie, packet);
         decode_packet(movie, packet);
         av_packet_unref(packet);
         if (is_over_budget(movie)) return false;
@@ -333,16 +351,6 @@ static void conclude_sound(struct movie *movie)
     }
 }
 
-/* A WAV says how long it is before the sound begins. */
-static bool wav_is_truncated(const struct movie *movie)
-{
-    unsigned char size[4] = { 0 };
-    if (movie->result->type != MEDIA_WAV) return false;
-    (void)media_read_at(movie->input.fd, 4, size, sizeof size);
-    int64_t promised = (int64_t)(size[0] | size[1] << 8 | size[2] << 16) + ((int64_t)size[3] << 24);
-    return promised < RIFF_BYTES_UNKNOWN && is_short_of(movie->input.size_bytes, promised);
-}
-
 /* An MP3's claim counts the encoder's padding, which decoding cuts off. */
 static int64_t sound_arrived_ms(const struct movie *movie)
 {
@@ -354,7 +362,7 @@ static int64_t sound_arrived_ms(const struct movie *movie)
 
 static bool sound_is_truncated(const struct movie *movie)
 {
-    if (wav_is_truncated(movie)) return true;
+    if (is_short_of(movie->input.size_bytes, movie->wav_bytes)) return true;
     return !movie->result->video.is_sampled &&
            is_short_of(sound_arrived_ms(movie), track_duration_ms(&movie->sound_track));
 }
@@ -398,6 +406,7 @@ static void examine_open(struct movie *movie)
         return;
     }
     movie->duration_ms = longest_claim_ms(movie);
+    if (movie->result->type == MEDIA_WAV) movie->wav_bytes = wav_bytes(movie);
     video_open(movie->video, movie->arena, movie->duration_ms);
     if (!decode_all(movie)) decode_sampled(movie);
     conclude(movie);

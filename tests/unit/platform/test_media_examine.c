@@ -185,6 +185,24 @@ static void files_cut_short_are_truncated(void **state)
     }
 }
 
+/* Who writes a WAV into a pipe cannot go back and fill in how long it became. */
+static void a_wav_that_tells_no_length_is_whole(void **state)
+{
+    (void)state;
+    static const unsigned char sizes[] = { 0, 0xff };
+    size_t                     size = 0;
+    char                      *bytes = read_sample("speech.wav", &size);
+    char                      *data = memmem(bytes, size, "data", 4);
+    assert_non_null(data);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        memset(bytes + 4, sizes[i], 4);
+        memset(data + 4, sizes[i], 4);
+        struct media_result result = examine_bytes(bytes, size);
+        assert_decoded(&result, MEDIA_WAV);
+    }
+    free(bytes);
+}
+
 /* Layer III of MPEG-1 at 44100 Hz, by the frame's header. */
 static size_t mp3_frame_bytes(const unsigned char *frame)
 {
@@ -326,6 +344,7 @@ int main(void)
         cmocka_unit_test(a_type_that_is_not_allowed_is_still_told),
         cmocka_unit_test(the_same_file_gives_the_same_record),
         cmocka_unit_test(files_cut_short_are_truncated),
+        cmocka_unit_test(a_wav_that_tells_no_length_is_whole),
         cmocka_unit_test(the_padding_of_a_short_mp3_is_not_missed),
         cmocka_unit_test(files_without_their_index_or_any_sense_are_undecodable),
         cmocka_unit_test(empty_and_foreign_files_are_named),
