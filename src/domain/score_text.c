@@ -185,6 +185,19 @@ static void add_blank(struct words *words, const struct media_result *result)
     words_add(words, "). Uncover the lens and show the subject in good light.");
 }
 
+static void add_too_small(struct words *words, const struct media_result *result,
+                          const struct score_limits *limits)
+{
+    int width = (int)limits->width_min, height = (int)limits->height_min;
+    words_add(words, "It is %dx%d pixels and the job asks for at least ", (int)result->width,
+              (int)result->height);
+    if (width > 0 && height > 0)
+        words_add(words, "%dx%d", width, height);
+    else
+        words_add(words, width > 0 ? "%d in width" : "%d in height", width > 0 ? width : height);
+    words_add(words, ". Use a higher resolution.");
+}
+
 static void add_gate(struct words *words, const struct media_result *result,
                      const struct score *score)
 {
@@ -192,13 +205,7 @@ static void add_gate(struct words *words, const struct media_result *result,
     switch (score->gate) {
     case GATE_UNDECODABLE: add_undecodable(words, result); break;
     case GATE_WRONG_TYPE: add_wrong_type(words, result, limits); break;
-    case GATE_TOO_SMALL:
-        words_add(
-            words,
-            "It is %dx%d pixels and the job asks for at least %dx%d. Use a higher resolution.",
-            (int)result->width, (int)result->height, (int)limits->width_min,
-            (int)limits->height_min);
-        break;
+    case GATE_TOO_SMALL: add_too_small(words, result, limits); break;
     case GATE_TOO_SHORT:
         words_add(words, "It lasts ");
         words_milli(words, result->duration_ms);

@@ -4,6 +4,8 @@
 #include "domain/idempotency.h"
 #include "domain/webhook_endpoint.h"
 
+#include <string.h>
+
 static const char HIGHEST_KNOWN[] = "server_key_highest_known", USED[] = "server_key_used";
 
 /* --- rows of server_state --- */
@@ -53,6 +55,42 @@ enum err server_key_tell_state(struct call *call)
 enum err server_key_since(struct call *call, int number, int64_t *ret_ms)
 {
     return get(call, since_name(call, number), ret_ms);
+}
+
+/* --- whose key it is --- */
+
+static const char FOREIGN[] =
+    "server.key is not this store's: key %d is another than the one it was"
+    " used with; restore it from the same backup";
+
+/* Tells keys apart and says nothing of them. 0 = there is no such key. */
+static int64_t key_mark(const struct keyring *keyring, int number)
+{
+    unsigned char mac[SHA256_BYTES];
+    int64_t       mark = 0;
+    if (!keyring_mac(keyring, number, PURPOSE_AUDIT, STR("mark of a server key"), mac)) return 0;
+    memcpy(&mark, mac, sizeof mark);
+    return mark;
+}
+
+static enum err recognize(struct call *call, int number)
+{
+    struct str name = str_format(call->arena, "server_key_%d_mark", number);
+    int64_t    known, mark = key_mark(call->keyring, number);
+    if (mark == 0) return ERR_OK;
+    enum err e = get(call, name, &known);
+    if (e || known == mark) return e;
+    if (known != 0)
+        return FAIL(&call->error, ERR_UNAVAILABLE, "server_key_foreign", FOREIGN, number);
+    return put(call, name, mark);
+}
+
+enum err server_key_recognize(struct call *call)
+{
+    enum err e = ERR_OK;
+    for (int number = 1; e == ERR_OK && number <= keyring_highest(call->keyring); number++)
+        e = recognize(call, number);
+    return e;
 }
 
 /* --- a new key --- */

@@ -9,6 +9,10 @@
 /* An old key stays for as long as links signed with it are good; invites end as soon. */
 static const int64_t SERVER_KEY_KEPT_MS = (int64_t)7 * 24 * 3600 * 1000;
 
+/* That the keyring is the one that the store is used with. A key's mark is noted when it is met
+ * first. ERR_UNAVAILABLE "server_key_foreign": a key has another mark than that of its number. */
+MUST_USE enum err server_key_recognize(struct call *call);
+
 struct server_key_state {
     int64_t highest_known, used; /* by the server that runs, or the last that ran; 0 = never told */
 };

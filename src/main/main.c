@@ -1,8 +1,10 @@
 #include "main/command_table.h"
 #include "platform/media_zygote.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAIN_ARENA_BYTES_MAX = 16 << 20 };
 
@@ -70,13 +72,33 @@ static int run_command(int count, char **words, struct arena *arena)
     return command->run(&flags, arena);
 }
 
+/* A file that is opened later must not get the number of a missing stream: what is printed or
+ * logged would go there. */
+static void open_missing_streams(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO) (void)close(fd);
+}
+
+/* A secret is printed once: a command whose result was lost has not done its work. */
+static int check_output(int exit_code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) return exit_code;
+    fprintf(stderr, "firsthand: what belongs on standard output cannot be written there\n");
+    return exit_code == EXIT_OK ? EXIT_REFUSED : exit_code;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "media-zygote") == 0) return media_zygote_main();
+    open_missing_streams();
     signal(SIGPIPE, SIG_IGN);
     struct arena arena;
     arena_init(&arena, MAIN_ARENA_BYTES_MAX);
-    int exit_code = run_command(argc - 1, argv + 1, &arena);
+    int exit_code = check_output(run_command(argc - 1, argv + 1, &arena));
     arena_deinit(&arena);
     return exit_code;
 }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "domain/audit_chain.h"
 #include "domain/clock.h"
+#include "domain/server_key.h"
 #include "platform/db_migrate.h"
 #include "platform/disk.h"
 
@@ -94,6 +95,14 @@ static enum err open_keyring(struct store *store, struct error *error)
                         &store->keyring);
 }
 
+static enum err recognize_key(struct store *store, struct db *db, struct error *error)
+{
+    struct call call = { .arena = &store->arena, .db = db, .keyring = store->keyring };
+    enum err    e = server_key_recognize(&call);
+    if (e) *error = call.error;
+    return e;
+}
+
 enum err store_migrate(struct store *store, struct error *error)
 {
     struct db *db;
@@ -103,6 +112,7 @@ enum err store_migrate(struct store *store, struct error *error)
     int64_t offset_ms = 0;
     if (e == ERR_OK) e = clock_load_offset(db, error, &offset_ms);
     if (e == ERR_OK) world_advance_ms(&store->world, offset_ms);
+    if (e == ERR_OK) e = recognize_key(store, db, error);
     db_close(db);
     return e;
 }

@@ -18,6 +18,7 @@ enum {
     PLACES_COUNT = 16,        /* looked at when the full decode is over budget */
     WINDOW_MS = 2500, /* of video at as many of them as can be afforded: a freeze shows in 2 s */
     SOUND_SHARE = 4,  /* the sound may then use one part in so many of the budget */
+    MP3_PADDING_SAMPLES_MAX = 2 * 0xfff, /* the 12 bits that LAME's tag has, at either end */
 };
 
 /* Recorders that cannot know the length yet write a size from here on. */
@@ -32,6 +33,7 @@ struct movie {
     struct video              *video;
     struct sound              *sound;
     int64_t                    duration_ms; /* by the container; 0 = not told */
+    int64_t                    wav_bytes;   /* a WAV's claim; 0 = none, or no WAV */
     int64_t                    cpu_begun_ms;
     double                     cost; /* CPU time per time of video, once it was measured */
     int64_t                    places_count, places_empty;
@@ -132,6 +134,15 @@ static const char *movie_refusal(const struct movie *movie)
     return NULL;
 }
 
+/* A WAV says how long it is before the sound begins; 0 = this one does not. */
+static int64_t wav_bytes(const struct movie *movie)
+{
+    unsigned char size[4] = { 0 };
+    (void)media_read_at(movie->input.fd, 4, size, sizeof size);
+    int64_t claimed = (int64_t)(size[0] | size[1] << 8 | size[2] << 16) + ((int64_t)size[3] << 24);
+    return claimed < RIFF_BYTES_UNKNOWN ? claimed : 0;
+}
+
 /* --- decoding --- */
 
 static void take_picture(void *sink, struct track *track, const AVFrame *frame)
@@ -182,12 +193,20 @@ static bool is_too_long(const struct movie *movie)
            sound_ms(movie->sound) > MEDIA_DURATION_MS_MAX;
 }
 
+/* The last packet of a WAV without a length is not full, and is no damage. */
+static void forgive_open_end(const struct movie *movie, AVPacket *packet)
+{
+    if (movie->result->type == MEDIA_WAV && movie->wav_bytes == 0)
+        packet->flags &= ~AV_PKT_FLAG_CORRUPT;
+}
+
 /* false: stopped, over budget. */
 static bool decode_all(struct movie *movie)
 {
     CLEANUP_PACKET AVPacket *packet = av_packet_alloc();
     CHECK(packet != NULL);
     while (!is_too_long(movie) && av_read_frame(movie->input.format, packet) >= 0) {
+        forgive_open_end(movie, packet);
         decode_packet(movie, packet);
         av_packet_unref(packet);
         if (is_over_budget(movie)) return false;
@@ -332,21 +351,20 @@ static void conclude_sound(struct movie *movie)
     }
 }
 
-/* A WAV says how long it is before the sound begins. */
-static bool wav_is_truncated(const struct movie *movie)
+/* An MP3's claim counts the encoder's padding, which decoding cuts off. */
+static int64_t sound_arrived_ms(const struct movie *movie)
 {
-    unsigned char size[4] = { 0 };
-    if (movie->result->type != MEDIA_WAV) return false;
-    (void)media_read_at(movie->input.fd, 4, size, sizeof size);
-    int64_t promised = (int64_t)(size[0] | size[1] << 8 | size[2] << 16) + ((int64_t)size[3] << 24);
-    return promised < RIFF_BYTES_UNKNOWN && is_short_of(movie->input.size_bytes, promised);
+    const struct track *track = &movie->sound_track;
+    if (movie->result->type != MEDIA_MP3) return sound_ms(movie->sound);
+    int64_t padding_ms = figure_ms(MP3_PADDING_SAMPLES_MAX, track->stream->codecpar->sample_rate);
+    return num_min(track_sent_ms(track), sound_ms(movie->sound) + padding_ms);
 }
 
 static bool sound_is_truncated(const struct movie *movie)
 {
-    if (wav_is_truncated(movie)) return true;
+    if (is_short_of(movie->input.size_bytes, movie->wav_bytes)) return true;
     return !movie->result->video.is_sampled &&
-           is_short_of(sound_ms(movie->sound), track_duration_ms(&movie->sound_track));
+           is_short_of(sound_arrived_ms(movie), track_duration_ms(&movie->sound_track));
 }
 
 static bool is_truncated(const struct movie *movie)
@@ -388,6 +406,7 @@ static void examine_open(struct movie *movie)
         return;
     }
     movie->duration_ms = longest_claim_ms(movie);
+    if (movie->result->type == MEDIA_WAV) movie->wav_bytes = wav_bytes(movie);
     video_open(movie->video, movie->arena, movie->duration_ms);
     if (!decode_all(movie)) decode_sampled(movie);
     conclude(movie);

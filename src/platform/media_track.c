@@ -33,6 +33,7 @@ static bool frame_is_damaged(const AVFrame *frame)
 
 void track_decode(struct track *track, const AVPacket *packet, track_frame_fn *fn, void *sink)
 {
+    if (packet != NULL) track->sent += num_max(packet->duration, 0);
     int e = avcodec_send_packet(track->decoder, packet);
     media_check_memory(e);
     bool is_damaged =
@@ -72,6 +73,11 @@ int64_t track_duration_ms(const struct track *track)
 {
     int64_t ms = to_ms(track->stream->duration, track->stream->time_base);
     return ms > 0 ? ms : track->stream->duration > 0 ? TIME_MS_LIMIT : 0;
+}
+
+int64_t track_sent_ms(const struct track *track)
+{
+    return num_max(to_ms(track->sent, track->stream->time_base), 0);
 }
 
 int64_t track_samples_expected(const struct track *track)

@@ -10,6 +10,7 @@ struct track {
     AVFrame        *frame;
     int64_t         errors_count;
     int64_t         next_ms; /* where a frame without a time stamp is put */
+    int64_t         sent;    /* to the decoder, in the stream's time base */
 };
 
 typedef void track_frame_fn(void *sink, struct track *track, const AVFrame *frame);
@@ -27,6 +28,7 @@ void track_frame_time(struct track *track, const AVFrame *frame, int64_t *ret_at
 
 int64_t track_duration_ms(const struct track *track);      /* by the container; 0 = not told */
 int64_t track_samples_expected(const struct track *track); /* by the container; 0 = not told */
+int64_t track_sent_ms(const struct track *track); /* of what was there, damaged or padding too */
 
 /* Of the samples the container lists, those that lie beyond the end of the file. */
 int64_t track_samples_missing(const struct track *track, int64_t size_bytes);

@@ -242,8 +242,10 @@ describe("the seals", () => {
   it("are no use under another server key", async () => {
     cpSync(join(folder, "sound"), join(folder, "other"), { recursive: true });
     writeFileSync(join(folder, "other", "server.key"), `1 ${"ab".repeat(32)}\n`, { mode: 0o600 });
-    const { code } = await audit("other");
+    sql("other", "DELETE FROM server_state WHERE name = 'server_key_1_mark'"); /* else it is refused for that */
+    const { code, stdout } = await audit("other");
     assert.equal(code, 1);
+    assert.match(stdout, /^breach audit_rows_are_chained /m);
   });
 
   it("are missed when rows have had none for a minute", async () => {

@@ -452,6 +452,15 @@ describe("server.key", () => {
     chmodSync(path, 0o600);
   });
 
+  it("of another store is refused, and nothing is made under it", () =>
+    withoutKey(async (path) => {
+      for (const lines of [`1 ${"ab".repeat(32)}\n`, `2 ${"cd".repeat(32)}\n1 ${"ab".repeat(32)}\n`]) {
+        writeFileSync(path, lines, { mode: 0o600 });
+        await assertAllRefuse(/server\.key is not this store's.*server_key_foreign/);
+        assert.equal(readFileSync(path, "utf8"), lines);
+      }
+    }));
+
   for (const [what, text] of [["empty", ""], ["words", "no key at all\n"], ["a short key", "1 00ff\n"],
                               ["a number twice", `1 ${"ab".repeat(32)}\n1 ${"cd".repeat(32)}\n`]])
     it(`that holds no key (${what}) is refused`, () =>

@@ -309,8 +309,6 @@ describe("when the server key is rotated", () => {
       assert.equal((await own.server.client(unused).get("/v1/jobs")).status, 401, "its hash is under the first key still");
 
       own.server.brokenChecks = ["audit_rows_are_chained", "audit_heads_are_chained"]; /* what was sealed under the first key */
-      await rewrite(newKey(2)); /* the same number, another key */
-      assertRefused(await link(fresh), 403, "link_invalid");
     } finally {
       await own.stop();
     }

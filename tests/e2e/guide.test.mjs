@@ -73,6 +73,18 @@ describe("the guide to uploads", () => {
 });
 
 describe("operations", () => {
+  it("a command beside the service takes its settings from the service's file", async () => {
+    const text = page("docs/operations.md");
+    const [{ commands: settings }] = blocksOf(text).filter(({ heading }) => heading === "A service");
+    const [, command] = text.match(/`sudo -u firsthand (env [^`]+ firsthand) admin create-org …`/);
+    const file = join(folder, "firsthand.env"), dataDir = join(folder, "service");
+    writeFileSync(file, settings.replaceAll("/var/lib/firsthand", dataDir));
+    const env = { PATH: `${join(folder, "build")}:${process.env.PATH}` };
+    const printed = await runShell(`${command.replaceAll("/etc/firsthand.env", file)} config`, { cwd: folder, env });
+    const shown = JSON.parse(printed);
+    assert.deepEqual([shown["data-dir"], shown["public-url"]], [dataDir, "https://your.server"]);
+  });
+
   it("a backup beside a busy server is whole, and serves the same keys", async () => {
     const [{ commands }, ...others] = blocksOf(page("docs/operations.md")).filter(({ heading }) => heading === "Backup");
     assert.deepEqual(others, []);

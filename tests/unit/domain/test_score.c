@@ -433,6 +433,7 @@ static void gates_hold_exactly_at_their_limits(void **state)
     (void)state;
     const struct score_limits size = { .width_min = 640, .height_min = 480 };
     const struct score_limits length = { .duration_ms_min = 5000 };
+    const struct score_limits wide = { .width_min = 2000 }, high = { .height_min = 2000 };
     const struct score_limits png = { .formats = BIT(MEDIA_PNG) | BIT(MEDIA_WEBP) };
     const struct gate_row     rows[] = {
             { "good photo", GATE_NONE, no_limits, good_photo(), { 0 } },
@@ -452,6 +453,8 @@ static void gates_hold_exactly_at_their_limits(void **state)
             { "exact size", GATE_NONE, size, photo_of(640, 480), { 0 } },
             { "narrow", GATE_TOO_SMALL, size, photo_of(639, 4800), { "639x4800", "640x480" } },
             { "low", GATE_TOO_SMALL, size, photo_of(6400, 479), { "6400x479" } },
+            { "narrow", GATE_TOO_SMALL, wide, good_photo(), { "at least 2000 in width." } },
+            { "low", GATE_TOO_SMALL, high, good_photo(), { "at least 2000 in height." } },
             { "sound has no size", GATE_NONE, size, good_sound(), { 0 } },
             { "exact length", GATE_NONE, length, sound_of(5000, 0), { 0 } },
             { "a frame short", GATE_NONE, length, sound_of(4950, 0), { 0 } },

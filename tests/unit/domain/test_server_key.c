@@ -131,6 +131,22 @@ static struct server_key_usage usage_of(struct store_call *at, int number)
     return usage;
 }
 
+static const char OTHER[] = "2 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
+
+static void key_is_recognized_and_another_of_its_number_is_not(void **state)
+{
+    struct store_call *at = *state;
+    store_call_key(at, BEFORE);
+    assert_done(&at->call, server_key_recognize(&at->call));
+    store_call_key(at, AFTER);
+    assert_done(&at->call, server_key_recognize(&at->call));
+    store_call_key(at, DROPPED);
+    assert_done(&at->call, server_key_recognize(&at->call));
+    store_call_key(at, OTHER);
+    assert_refused(&at->call, server_key_recognize(&at->call), ERR_UNAVAILABLE,
+                   "server_key_foreign");
+}
+
 static void old_key_is_needed_by_what_is_good_under_it(void **state)
 {
     struct store_call    *at = *state;
@@ -206,6 +222,7 @@ int main(void)
         store_call_test(value_that_does_not_open_is_left_as_it_is),
         store_call_test(entering_is_noted_once_with_its_time),
         store_call_test(state_is_what_the_server_has_loaded),
+        store_call_test(key_is_recognized_and_another_of_its_number_is_not),
         store_call_test(old_key_is_needed_by_what_is_good_under_it),
         store_call_test(old_key_is_needed_by_a_key_that_is_rotating_and_by_no_invite_that_is_spent),
         store_call_test(credential_of_an_unknown_key_may_need_any),

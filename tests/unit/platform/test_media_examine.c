@@ -185,6 +185,60 @@ static void files_cut_short_are_truncated(void **state)
     }
 }
 
+/* Who writes a WAV into a pipe cannot go back and fill in how long it became. */
+static void a_wav_that_tells_no_length_is_whole(void **state)
+{
+    (void)state;
+    static const unsigned char sizes[] = { 0, 0xff };
+    size_t                     size = 0;
+    char                      *bytes = read_sample("speech.wav", &size);
+    char                      *data = memmem(bytes, size, "data", 4);
+    assert_non_null(data);
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        memset(bytes + 4, sizes[i], 4);
+        memset(data + 4, sizes[i], 4);
+        struct media_result result = examine_bytes(bytes, size);
+        assert_decoded(&result, MEDIA_WAV);
+    }
+    free(bytes);
+}
+
+/* Layer III of MPEG-1 at 44100 Hz, by the frame's header. */
+static size_t mp3_frame_bytes(const unsigned char *frame)
+{
+    static const int kbits[] = { 0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320 };
+    return (size_t)(144000 * kbits[frame[2] >> 4] / 44100 + (frame[2] >> 1 & 1));
+}
+
+/* The beginning of speech.mp3, with an index that claims so many frames and so many behind it. */
+static struct media_result examine_short_mp3(unsigned char claimed, int frames_count)
+{
+    size_t size = 0, end;
+    char  *bytes = read_sample("speech.mp3", &size);
+    char  *index = memmem(bytes, size, "Xing", 4);
+    assert_non_null(index);
+    memcpy(index + 8, (unsigned char[]){ 0, 0, 0, claimed }, 4);
+    end = (size_t)(index - bytes) - 21; /* the index is in a frame of its own, mono */
+    for (int i = 0; i <= frames_count; i++)
+        end += mp3_frame_bytes((unsigned char *)bytes + end);
+    struct media_result result = examine_bytes(bytes, end);
+    free(bytes);
+    return result;
+}
+
+static void the_padding_of_a_short_mp3_is_not_missed(void **state)
+{
+    (void)state;
+    static const unsigned char frames_counts[] = { 4, 7, 10, 40 };
+    for (size_t i = 0; i < COUNT_OF(frames_counts); i++) {
+        unsigned char       count = frames_counts[i];
+        struct media_result whole = examine_short_mp3(count, count);
+        assert_decoded(&whole, MEDIA_MP3);
+        struct media_result cut = examine_short_mp3(count, count / 2);
+        assert_refused(&cut, "truncated");
+    }
+}
+
 static void files_without_their_index_or_any_sense_are_undecodable(void **state)
 {
     (void)state;
@@ -290,6 +344,8 @@ int main(void)
         cmocka_unit_test(a_type_that_is_not_allowed_is_still_told),
         cmocka_unit_test(the_same_file_gives_the_same_record),
         cmocka_unit_test(files_cut_short_are_truncated),
+        cmocka_unit_test(a_wav_that_tells_no_length_is_whole),
+        cmocka_unit_test(the_padding_of_a_short_mp3_is_not_missed),
         cmocka_unit_test(files_without_their_index_or_any_sense_are_undecodable),
         cmocka_unit_test(empty_and_foreign_files_are_named),
         cmocka_unit_test(a_file_that_cannot_be_read_gets_no_verdict),
