@@ -33,7 +33,8 @@ static bool frame_is_damaged(const AVFrame *frame)
 
 void track_decode(struct track *track, const AVPacket *packet, track_frame_fn *fn, void *sink)
 {
-    if (packet != NULL) track->sent += num_max(packet->duration, 0);
+    if (packet != NULL && !num_add(track->sent, num_max(packet->duration, 0), &track->sent))
+        track->sent = INT64_MAX;
     int e = avcodec_send_packet(track->decoder, packet);
     media_check_memory(e);
     bool is_damaged =
