@@ -12,6 +12,8 @@ static void file_headers(struct call *call, struct reply *reply, const struct de
     reply_header(reply, "Accept-Ranges", STR("bytes"));
     reply_header(reply, "Cache-Control", STR("private, max-age=604800, immutable"));
     reply_header(reply, "X-Content-Type-Options", STR("nosniff"));
+    /* Should a viewer show it after all, then nothing in it runs, and not as this server's. */
+    reply_header(reply, "Content-Security-Policy", STR("default-src 'none'; sandbox"));
     reply_header(
         reply, "Content-Disposition",
         str_format(call->arena, "attachment; filename=\"%s\"", file_name(file, call->arena).data));

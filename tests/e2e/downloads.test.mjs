@@ -48,6 +48,7 @@ describe("a link", () => {
   it("says to save, not to show or to sniff, under a safe name", async () => {
     const { headers } = await get();
     assert.equal(headers["x-content-type-options"], "nosniff");
+    assert.equal(headers["content-security-policy"], "default-src 'none'; sandbox");
     assert.equal(headers["content-disposition"], `attachment; filename="${file.id}.jpg"`);
     assert.match(headers["cache-control"], /private/);
   });
