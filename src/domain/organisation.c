@@ -56,9 +56,9 @@ enum err organisation_create(struct call *call, struct str name, struct str emai
                              int64_t credits_cents, struct id *ret_id)
 {
     struct str normal;
-    if (name.len == 0 || name.len > ORGANISATION_NAME_BYTES_MAX || !str_is_utf8(name))
-        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has 1 to %d bytes of UTF-8",
-                    ORGANISATION_NAME_BYTES_MAX);
+    if (name.len == 0 || !str_is_utf8(name) || str_code_points(name) > ORGANISATION_NAME_MAX)
+        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has 1 to %d characters of UTF-8",
+                    ORGANISATION_NAME_MAX);
     if (!email_normalise(email, call->arena, &normal))
         return FAIL(&call->error, ERR_INVALID, "bad_email", "that is not an e-mail address");
     if (credits_cents < 0)

@@ -5,7 +5,7 @@
 #include "domain/call.h"
 
 enum {
-    ORGANISATION_NAME_BYTES_MAX = 400, /* the contract's hundred characters, whatever they are */
+    ORGANISATION_NAME_MAX = 100, /* characters */
     EMAIL_BYTES_MAX = 254,
 };
 static const int64_t ORGANISATION_TEST_GRANT_CENTS = 10000000;

@@ -18,9 +18,9 @@ static enum err note(struct call *call, const char *action, const struct id *id)
 static enum err check_account(struct call *call, struct str name, struct str email,
                               struct str *ret_normal)
 {
-    if (name.len == 0 || name.len > WORKER_NAME_BYTES_MAX || !str_is_utf8(name))
-        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has 1 to %d bytes of UTF-8",
-                    WORKER_NAME_BYTES_MAX);
+    if (name.len == 0 || !str_is_utf8(name) || str_code_points(name) > WORKER_NAME_MAX)
+        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has 1 to %d characters of UTF-8",
+                    WORKER_NAME_MAX);
     if (!email_normalise(email, call->arena, ret_normal))
         return FAIL(&call->error, ERR_INVALID, "bad_email", "that is not an e-mail address");
     return ERR_OK;
@@ -242,9 +242,9 @@ enum err worker_find_login(struct call *call, struct str email, struct id *ret_i
 
 enum err invite_create(struct call *call, struct str name, struct invite *ret_invite)
 {
-    if (name.len > WORKER_NAME_BYTES_MAX || (name.len && !str_is_utf8(name)))
-        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has up to %d bytes of UTF-8",
-                    WORKER_NAME_BYTES_MAX);
+    if (!str_is_utf8(name) || str_code_points(name) > WORKER_NAME_MAX)
+        return FAIL(&call->error, ERR_INVALID, "bad_name",
+                    "a name has up to %d characters of UTF-8", WORKER_NAME_MAX);
     struct invite invite = {
         .id = id_new(ID_INVITE, call->now_ms),
         .token = secret_new(INVITE_PREFIX, call->arena),

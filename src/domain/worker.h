@@ -4,7 +4,7 @@
 
 #include "domain/call.h"
 
-enum { WORKER_NAME_BYTES_MAX = 400 }; /* the contract's hundred characters, whatever they are */
+enum { WORKER_NAME_MAX = 100 }; /* characters */
 static const int64_t WORKER_SESSION_LIFETIME_MS =
     (int64_t)90 * 24 * 3600 * 1000; /* from last use */
 static const int64_t INVITE_LIFETIME_MS = (int64_t)7 * 24 * 3600 * 1000;

@@ -114,7 +114,7 @@ static void bad_organisations_are_refused_with_nothing_written(void **state)
     struct store_call *at = *state;
     struct call       *call = &at->call;
     struct id          id;
-    char               name[ORGANISATION_NAME_BYTES_MAX + 1];
+    char               name[ORGANISATION_NAME_MAX + 1];
     memset(name, 'n', sizeof(name));
     struct str email = STR("a@b");
     assert_refused(call, organisation_create(call, STR(""), email, 0, &id), ERR_INVALID,

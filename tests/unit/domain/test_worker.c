@@ -64,7 +64,7 @@ static void bad_accounts_are_refused(void **state)
     struct store_call *at = *state;
     struct call       *call = &at->call;
     struct id          id;
-    char               name[WORKER_NAME_BYTES_MAX + 1];
+    char               name[WORKER_NAME_MAX + 1];
     memset(name, 'n', sizeof(name));
     struct str names[] = { STR(""), STR_NONE, STR("\xff"), { name, sizeof(name) } };
     for (size_t i = 0; i < COUNT_OF(names); i++)
@@ -341,7 +341,7 @@ static void invite_name_is_optional_and_bounded(void **state)
 {
     struct store_call *at = *state;
     struct invite      invite;
-    char               name[WORKER_NAME_BYTES_MAX + 1];
+    char               name[WORKER_NAME_MAX + 1];
     memset(name, 'n', sizeof(name));
     assert_done(&at->call, invite_create(&at->call, STR_NONE, &invite));
     assert_done(&at->call,
