@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, afterEach, before, describe, it } from "node:test";
+import { HeldPort } from "../lib/held-port.mjs";
 import { until } from "../lib/market.mjs";
 import { binaryPath, run, start } from "../lib/server.mjs";
 
@@ -26,7 +27,7 @@ const event = (n, type = "job.completed", more = {}) => ({
 class Station {
   constructor(answer) {
     this.answer = answer;
-    this.port = 0;
+    this.place = new HeldPort(); /* until this process ends: some go away and come back */
   }
 
   async open() {
@@ -35,9 +36,8 @@ class Station {
       request.on("data", (piece) => pieces.push(piece));
       request.on("end", () => this.answer(request, Buffer.concat(pieces), response));
     });
-    this.server.listen(this.port, "127.0.0.1");
+    this.server.listen(this.place.port, "127.0.0.1");
     await once(this.server, "listening");
-    this.port = this.server.address().port;
     return this;
   }
 
@@ -49,7 +49,7 @@ class Station {
   }
 
   get url() {
-    return `http://127.0.0.1:${this.port}`;
+    return `http://127.0.0.1:${this.place.port}`;
   }
 }
 

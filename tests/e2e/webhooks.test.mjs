@@ -8,8 +8,9 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Webhook } from "standardwebhooks";
 import Stripe from "stripe";
+import { HeldPort } from "../lib/held-port.mjs";
 import { openMarket, until } from "../lib/market.mjs";
-import { Receiver, closedPort } from "../lib/receiver.mjs";
+import { Receiver } from "../lib/receiver.mjs";
 import { sample } from "../lib/samples.mjs";
 
 const HANG_MS_MIN = 45_000;
@@ -279,7 +280,7 @@ describe("the schedule", () => {
   });
 
   it("tries again after every kind of failure, and says which it was", async () => {
-    const nobody = await closedPort();
+    const nobody = new HeldPort();
     const causes = [
       [receiver.url("/reset"), "connection_closed", null],
       [receiver.url("/close"), "connection_closed", null],
@@ -299,7 +300,7 @@ describe("the schedule", () => {
       assert.deepEqual([attempt.error, attempt.http_status], [error, status], url);
       assert.ok(event.next_attempt_at, url);
     }
-    nobody.close();
+    nobody.release();
   });
 });
 

@@ -8,8 +8,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { performance } from "node:perf_hooks";
 import { after, before, describe, it } from "node:test";
+import { HeldPort } from "../lib/held-port.mjs";
 import { inParallel, Market, until } from "../lib/market.mjs";
-import { Receiver, closedPort } from "../lib/receiver.mjs";
+import { Receiver } from "../lib/receiver.mjs";
 import { Server } from "../lib/server.mjs";
 
 const SHIM = resolve(process.env.NETWORK_SHIM ?? "build/release/tests/libnetwork_shim.so");
@@ -94,9 +95,9 @@ async function attemptsAt(url, count) {
 describe("a name with several addresses", () => {
   it("that is reached at none of them is in nobody's way afterwards", async () => {
     setNames({ "several.example": [`${PUBLIC},${PUBLIC},${PUBLIC}`] });
-    const closed = await closedPort();
+    const closed = new HeldPort();
     const [row] = await attemptsAt(`https://several.example:${closed.port}/`, 1);
-    closed.close();
+    closed.release();
     assert.equal(row.error, "not_connected");
     for (let i = 1; i <= 3; i++) assert.equal((await attemptsAt(receiver.url(`/after?${i}`), 1))[0].http_status, 200);
   });

@@ -1,5 +1,5 @@
 /* A free port of 127.0.0.1 for somebody who listens on it, goes away and comes back. Bound here all the
- * while, and not listening, it is given to nobody else; who says SO_REUSEADDR may listen on it. */
+ * while, and not listening, it is given to nobody else and refuses; who says SO_REUSEADDR may listen on it. */
 import assert from "node:assert/strict";
 import net from "node:net";
 

@@ -3,7 +3,6 @@
 import { once } from "node:events";
 import http from "node:http";
 import https from "node:https";
-import net from "node:net";
 import { until } from "./market.mjs";
 
 function reply(response, status, headers = {}, body = "") {
@@ -34,16 +33,6 @@ export const MANNERS = Object.freeze({
   "/later": (request, response) => reply(response, 429, { "retry-after": "7200" }, "later\u0007, please"),
   "/broken": (request, response) => reply(response, 500, {}, "no"),
 });
-
-/* A port of 127.0.0.1 on which nobody listens, nor can until close(): a connection begins there. */
-export async function closedPort() {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const socket = net.connect(server.address().port, "127.0.0.1");
-  const [[peer]] = await Promise.all([once(server, "connection"), once(socket, "connect")]);
-  server.close();
-  return { port: socket.localPort, close: () => [socket, peer].forEach((one) => one.destroy()) };
-}
 
 export class Receiver {
   static async open({ tls, host = "127.0.0.1", port = 0, onRequest } = {}) {
