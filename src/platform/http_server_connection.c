@@ -48,7 +48,7 @@ struct http_waiting http_connection_waiting(const struct http_connection *connec
 }
 
 /* shutdown(2), not close(2): the descriptor is the library's, which sees the end of the stream and
- * closes it on the poll thread. */
+ * closes it on the poll thread. Each is a new edge, on a socket that was shut down before, too. */
 void http_connection_hang_up(const struct http_connection *connection)
 {
     shutdown(connection->fd, SHUT_RDWR);

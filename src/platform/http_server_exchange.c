@@ -74,7 +74,7 @@ void http_exchange_completed(void *server, struct MHD_Connection *mhd, void **co
     http_exchange_end(c, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     *context = NULL;
     bool is_parked = c->exchange_private.is_parked;
-    http_connection_waits_for(c, is_parked ? HTTP_WAIT_GONE : HTTP_WAIT_REQUEST);
+    http_connection_waits_for(c, is_parked ? HTTP_WAIT_LEFT : HTTP_WAIT_REQUEST);
 }
 
 /* --- replying --- */

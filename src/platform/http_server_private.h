@@ -45,6 +45,7 @@ enum http_wait {
     HTTP_WAIT_REPLY,  /* being sent: the library's idle timeout watches it */
     HTTP_WAIT_CLOSE,  /* replied in mid-body; the client has yet to notice */
     HTTP_WAIT_GONE,   /* we have hung up */
+    HTTP_WAIT_LEFT,   /* its socket has left the library, which is to forget it */
 };
 
 enum http_step {
@@ -215,7 +216,8 @@ void          http_connections_wait(struct http_server *server, int64_t ms);
 void http_reaper_start(struct http_server *server);
 void http_reaper_stop(struct http_server *server);
 
-/* Both under the list's lock. Is the client too late with what it owes, or too slow? */
+/* Both under the list's lock. Is the client too late with what it owes, too slow, or still there
+ * though we have hung up? */
 MUST_USE bool http_reaper_is_overdue(struct http_connection *connection, int64_t now_us);
 
 /* More connections than there may be: hang up on some that are spare, and have waited longest. */

@@ -47,9 +47,10 @@ bool http_reaper_is_overdue(struct http_connection *connection, int64_t now_us)
         return is_too_slow(connection, wait.since_us, now_us) &&
                !http_connection_has_unread(connection);
     case HTTP_WAIT_CLOSE: return waited_us > num_min(server->idle_us_max, LINGER_US_MAX);
+    case HTTP_WAIT_GONE: return true; /* the library may have missed that edge */
     case HTTP_WAIT_SERVER:
     case HTTP_WAIT_REPLY:
-    case HTTP_WAIT_GONE: return false;
+    case HTTP_WAIT_LEFT: return false;
     }
     return false;
 }

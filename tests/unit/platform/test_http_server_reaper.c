@@ -1,6 +1,7 @@
 #include "http_fixture.h"
 
 #include "base/world.h"
+#include "platform/metrics.h"
 
 enum { LIMIT_MS = 200 };
 
@@ -425,6 +426,58 @@ static void silent_newcomers_do_not_close_the_door(void **state)
         close(silent[i]);
 }
 
+enum { PLACES = 4, SILENT = PLACES + HTTP_SURPLUS_MAX - 1 };
+
+static int count_ended(const int *fds, int count)
+{
+    int ended = 0;
+    for (int i = 0; i < count; i++)
+        ended += recv(fds[i], &(char){ 0 }, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return ended;
+}
+
+/* One that holds the poll thread, and as many silent ones as there is room for; false when that
+ * took so long that it was told to make room itself. */
+static bool fill_the_house(struct client *blocker, int *silent)
+{
+    static const char block[] = "GET /block HTTP/1.1\r\n" HOST "\r\n";
+    client_begin(blocker, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    client_read(blocker, &response);
+    for (int i = 0; i < SILENT; i++)
+        silent[i] = client_dial(probe.port);
+    while (metric_value(METRIC_CONNECTIONS) < SILENT + 1 && !has_ended(blocker))
+        usleep(1000);
+    int  before_count = begun_count();
+    bool is_sent = client_try_send(blocker, block, strlen(block));
+    while (is_sent && begun_count() == before_count && !has_ended(blocker))
+        usleep(1000);
+    return begun_count() > before_count;
+}
+
+/* The library takes 128 events at a time; full, it waits for more before it acts, and from those
+ * that were hung up on nothing more comes. */
+static void silent_connections_leave_however_many_at_once(void **state)
+{
+    (void)state;
+    enum { LEAVING = SILENT + 1 - PLACES };
+    static struct client blocker;
+    static int           silent[SILENT];
+    int                  refused;
+    assert_int_equal(LEAVING % 128, 0);
+    while (!fill_the_house(&blocker, silent)) {
+        for (int i = 0; i < SILENT; i++)
+            close(silent[i]);
+        client_close(&blocker);
+    }
+    while (count_ended(silent, SILENT) < LEAVING)
+        usleep(1000);
+    probe_unblock(&probe);
+    ask_until_served(&refused);
+    for (int i = 0; i < SILENT; i++)
+        close(silent[i]);
+    client_close(&blocker);
+}
+
 #define T(test, setup) cmocka_unit_test_setup_teardown(test, setup, serve_end)
 
 int main(void)
@@ -446,6 +499,7 @@ int main(void)
         T(newcomer_takes_the_place_of_headers_that_do_not_come, serve_4_connections),
         T(newcomer_is_refused_while_all_are_busy, serve_4_connections),
         T(silent_newcomers_do_not_close_the_door, serve_4_connections),
+        T(silent_connections_leave_however_many_at_once, serve_4_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
