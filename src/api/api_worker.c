@@ -1,5 +1,6 @@
 #include "api/api.h"
 #include "api/listing.h"
+#include "domain/account.h"
 #include "domain/render.h"
 
 /* What join and sign-in carry between their steps. */
@@ -44,6 +45,7 @@ static enum err join(struct exchange *exchange)
 {
     struct call   *call = &exchange->call;
     const json_t  *body = exchange->request.body;
+    struct str     email;
     struct id      invite_id;
     bool           is_there;
     struct sign_in sign_in = {
@@ -51,7 +53,7 @@ static enum err join(struct exchange *exchange)
         .name = in_text(body, "name", call->arena),
         .email = in_text(body, "email", call->arena),
     };
-    enum err e = account_body_fault(call, worker_check_account(call, sign_in.name, sign_in.email));
+    enum err e = account_body_fault(call, account_check(call, sign_in.name, sign_in.email, &email));
     if (e) return e;
     /* Look before the costly hash; the commit looks again. */
     e = find_joined(exchange, sign_in.invite, &is_there);

@@ -1,27 +1,9 @@
 #include "domain/organisation.h"
 
+#include "domain/account.h"
 #include "domain/audit_event.h"
 #include "domain/credits.h"
 #include "domain/low_balance.h"
-
-bool email_normalise(struct str text, struct arena *arena, struct str *ret_email)
-{
-    if (text.len > EMAIL_BYTES_MAX || !str_is_utf8(text)) return false;
-    char  *email = NEW(arena, char, text.len + 1);
-    size_t at_position = 0, at_count = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c <= ' ' || c == 0x7f) return false;
-        if (c == '@') {
-            at_position = i;
-            at_count++;
-        }
-        email[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    }
-    if (at_count != 1 || at_position == 0 || at_position + 1 == text.len) return false;
-    *ret_email = (struct str){ email, text.len };
-    return true;
-}
 
 static enum err insert_organisation(struct call *call, const struct id *id, struct str name,
                                     struct str email)
@@ -56,16 +38,13 @@ enum err organisation_create(struct call *call, struct str name, struct str emai
                              int64_t credits_cents, struct id *ret_id)
 {
     struct str normal;
-    if (name.len == 0 || !str_is_utf8(name) || str_code_points(name) > ORGANISATION_NAME_MAX)
-        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has 1 to %d characters of UTF-8",
-                    ORGANISATION_NAME_MAX);
-    if (!email_normalise(email, call->arena, &normal))
-        return FAIL(&call->error, ERR_INVALID, "bad_email", "that is not an e-mail address");
+    enum err   e = account_check(call, name, email, &normal);
+    if (e) return e;
     if (credits_cents < 0)
         return FAIL(&call->error, ERR_INVALID, "bad_credits", "credits must not be negative");
 
     struct id id = id_new(ID_ORGANISATION, call->now_ms);
-    enum err  e = insert_organisation(call, &id, name, normal);
+    e = insert_organisation(call, &id, name, normal);
     if (e) return e;
     e = audit_note(call, &id, ENVIRONMENT_LIVE, STR("organization.created"), id_str(&id));
     if (e) return e;

@@ -4,10 +4,6 @@
 
 #include "domain/call.h"
 
-enum {
-    ORGANISATION_NAME_MAX = 100, /* characters */
-    EMAIL_BYTES_MAX = 254,
-};
 static const int64_t ORGANISATION_TEST_GRANT_CENTS = 10000000;
 
 struct settings {
@@ -49,9 +45,5 @@ MUST_USE enum err settings_put(struct call *call, const struct settings *setting
 /* The share that a job posted now gets: the organisation's or the operator's default. */
 MUST_USE enum err organisation_fee_ppm(struct call *call, const struct id *org_id,
                                        enum environment environment, int64_t *ret_ppm);
-
-/* One '@' with something on both sides, no white space or control characters, at most
- * EMAIL_BYTES_MAX bytes. *ret_email is lower case (ASCII), owned by the arena. */
-MUST_USE bool email_normalise(struct str text, struct arena *arena, struct str *ret_email);
 
 #endif

@@ -1,7 +1,7 @@
 #include "domain/worker.h"
 
+#include "domain/account.h"
 #include "domain/audit_event.h"
-#include "domain/organisation.h"
 #include "domain/secret_text.h"
 
 static const char SESSION_PREFIX[] = "fh_wkr_";
@@ -15,28 +15,11 @@ static enum err note(struct call *call, const char *action, const struct id *id)
     return audit_note(call, NULL, ENVIRONMENT_LIVE, str_of(action), id_str(id));
 }
 
-static enum err check_account(struct call *call, struct str name, struct str email,
-                              struct str *ret_normal)
-{
-    if (name.len == 0 || !str_is_utf8(name) || str_code_points(name) > WORKER_NAME_MAX)
-        return FAIL(&call->error, ERR_INVALID, "bad_name", "a name has 1 to %d characters of UTF-8",
-                    WORKER_NAME_MAX);
-    if (!email_normalise(email, call->arena, ret_normal))
-        return FAIL(&call->error, ERR_INVALID, "bad_email", "that is not an e-mail address");
-    return ERR_OK;
-}
-
-enum err worker_check_account(struct call *call, struct str name, struct str email)
-{
-    struct str normal;
-    return check_account(call, name, email, &normal);
-}
-
 enum err worker_create(struct call *call, struct str name, struct str email,
                        struct str password_hash, struct id *ret_id)
 {
     struct str normal;
-    enum err   e = check_account(call, name, email, &normal);
+    enum err   e = account_check(call, name, email, &normal);
     if (e) return e;
     struct id    id = id_new(ID_WORKER, call->now_ms);
     struct stmt *q = db_query(call->db, "INSERT INTO workers (id, name, email, password_hash,"
@@ -242,9 +225,8 @@ enum err worker_find_login(struct call *call, struct str email, struct id *ret_i
 
 enum err invite_create(struct call *call, struct str name, struct invite *ret_invite)
 {
-    if (!str_is_utf8(name) || str_code_points(name) > WORKER_NAME_MAX)
-        return FAIL(&call->error, ERR_INVALID, "bad_name",
-                    "a name has up to %d characters of UTF-8", WORKER_NAME_MAX);
+    enum err e = account_check_name(call, name);
+    if (e) return e;
     struct invite invite = {
         .id = id_new(ID_INVITE, call->now_ms),
         .token = secret_new(INVITE_PREFIX, call->arena),
@@ -260,7 +242,7 @@ enum err invite_create(struct call *call, struct str name, struct invite *ret_in
     bind_int(q, 4, call->now_ms);
     bind_int(q, 5, invite.expires_ms);
     bind_int(q, 6, server_key);
-    enum err e = stmt_run(q, &call->error, NULL);
+    e = stmt_run(q, &call->error, NULL);
     if (e) return e;
     *ret_invite = invite;
     return note(call, "worker.invited", &invite.id);

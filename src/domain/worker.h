@@ -4,7 +4,6 @@
 
 #include "domain/call.h"
 
-enum { WORKER_NAME_MAX = 100 }; /* characters */
 static const int64_t WORKER_SESSION_LIFETIME_MS =
     (int64_t)90 * 24 * 3600 * 1000; /* from last use */
 static const int64_t INVITE_LIFETIME_MS = (int64_t)7 * 24 * 3600 * 1000;
@@ -15,9 +14,6 @@ struct worker_session {
     struct str token;      /* "fh_wkr_…", only here */
     int64_t    expires_ms; /* 0 = does not expire */
 };
-
-/* May an account be of that name and address? ERR_INVALID "bad_name" | "bad_email". */
-MUST_USE enum err worker_check_account(struct call *call, struct str name, struct str email);
 
 /* A new account; without a password_hash nobody signs in to it.
  * ERR_INVALID "bad_name" | "bad_email", ERR_CONFLICT "email_taken". */

@@ -2,10 +2,10 @@
  * durations, e-mail addresses. Nothing may crash; what is accepted must mean what it says. */
 #include "api/byte_range.h"
 #include "base/time_text.h"
+#include "domain/account.h"
 #include "domain/api_key.h"
 #include "domain/delivered_file.h"
 #include "domain/idempotency.h"
-#include "domain/organisation.h"
 #include "domain/page.h"
 #include "platform/keyring.h"
 

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "domain/account.h"
+
 #include "store_call.h"
 
 static struct id organisation(struct store_call *at, const char *email, int64_t credits_cents)
@@ -21,52 +23,6 @@ static void act_for(struct store_call *at, const struct id *org, enum environmen
 {
     at->call.actor =
         (struct actor){ .kind = ACTOR_API_KEY, .org_id = *org, .environment = environment };
-}
-
-/* --- e-mail addresses --- */
-
-static void email_is_lower_case_ascii(void **state)
-{
-    struct store_call *at = *state;
-    static const struct {
-        const char *text, *email;
-    } cases[] = { { "Jo@Example.COM", "jo@example.com" },
-                  { "a@b", "a@b" },
-                  { "jo+tag@x.y", "jo+tag@x.y" },
-                  { "\xc3\x89va@x.y", "\xc3\x89va@x.y" } }; /* beyond ASCII as it is */
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct str email;
-        assert_true(email_normalise(str_of(cases[i].text), &at->arena, &email));
-        assert_true(str_eq(email, str_of(cases[i].email)));
-    }
-}
-
-static void email_without_its_form_is_refused(void **state)
-{
-    struct store_call       *at = *state;
-    static const char *const texts[] = {
-        "",     "a",     "@",     "a@",      "@b",      "a@b@c",      "a b@c",       " a@b",
-        "a@b ", "a@b\n", "a\t@b", "a@b\x7f", "a@b\x01", "a@\xff\xff", "a@b\r\nBcc:x"
-    };
-    for (size_t i = 0; i < COUNT_OF(texts); i++) {
-        struct str email = STR("untouched");
-        if (email_normalise(str_of(texts[i]), &at->arena, &email)) fail_msg("\"%s\"", texts[i]);
-        assert_true(str_eq(email, STR("untouched")));
-    }
-    struct str email;
-    assert_false(email_normalise(STR_NONE, &at->arena, &email));
-    assert_false(email_normalise(STR("a\0b@c"), &at->arena, &email));
-}
-
-static void email_has_at_most_254_bytes(void **state)
-{
-    struct store_call *at = *state;
-    char               text[256];
-    struct str         email;
-    memset(text, 'a', sizeof(text));
-    text[1] = '@';
-    assert_true(email_normalise((struct str){ text, 254 }, &at->arena, &email));
-    assert_false(email_normalise((struct str){ text, 255 }, &at->arena, &email));
 }
 
 /* --- making --- */
@@ -114,7 +70,7 @@ static void bad_organisations_are_refused_with_nothing_written(void **state)
     struct store_call *at = *state;
     struct call       *call = &at->call;
     struct id          id;
-    char               name[ORGANISATION_NAME_MAX + 1];
+    char               name[ACCOUNT_NAME_MAX + 1];
     memset(name, 'n', sizeof(name));
     struct str email = STR("a@b");
     assert_refused(call, organisation_create(call, STR(""), email, 0, &id), ERR_INVALID,
@@ -260,9 +216,6 @@ static void fee_is_the_organisations_or_the_operators(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        store_call_test(email_is_lower_case_ascii),
-        store_call_test(email_without_its_form_is_refused),
-        store_call_test(email_has_at_most_254_bytes),
         store_call_test(new_organisation_has_play_money_and_no_other),
         store_call_test(granted_credits_are_one_live_bonus),
         store_call_test(email_belongs_to_one_organisation),

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "domain/account.h"
 #include "domain/organisation.h"
 
 #include "store_call.h"
@@ -64,7 +65,7 @@ static void bad_accounts_are_refused(void **state)
     struct store_call *at = *state;
     struct call       *call = &at->call;
     struct id          id;
-    char               name[WORKER_NAME_MAX + 1];
+    char               name[ACCOUNT_NAME_MAX + 1];
     memset(name, 'n', sizeof(name));
     struct str names[] = { STR(""), STR_NONE, STR("\xff"), { name, sizeof(name) } };
     for (size_t i = 0; i < COUNT_OF(names); i++)
@@ -341,7 +342,7 @@ static void invite_name_is_optional_and_bounded(void **state)
 {
     struct store_call *at = *state;
     struct invite      invite;
-    char               name[WORKER_NAME_MAX + 1];
+    char               name[ACCOUNT_NAME_MAX + 1];
     memset(name, 'n', sizeof(name));
     assert_done(&at->call, invite_create(&at->call, STR_NONE, &invite));
     assert_done(&at->call,
